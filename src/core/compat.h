@@ -1,0 +1,44 @@
+/*-------------------------------------------------------------------------
+ *
+ * compat.h
+ *	  The only file that looks at PG_VERSION_NUM.
+ *
+ * Everything is written against the newest supported PostgreSQL; what older
+ * ones spell differently is wrapped here in the newest signature.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DBU_CORE_COMPAT_H
+#define DBU_CORE_COMPAT_H
+
+#include "postgres.h"
+
+#if PG_VERSION_NUM < 150000
+#error "dbutil needs PostgreSQL 15 or later: point PG_CONFIG at a newer pg_config"
+#endif
+#if PG_VERSION_NUM >= 190000
+#error "dbutil does not know PostgreSQL 19 yet: point PG_CONFIG at PostgreSQL 15 to 18"
+#endif
+
+/* ExecutorRun lost execute_once in 18. */
+#if PG_VERSION_NUM >= 180000
+#define DBU_RUN_PARAMS QueryDesc *query_desc, ScanDirection direction, uint64 count
+#define DBU_RUN_ARGS query_desc, direction, count
+#else
+#define DBU_RUN_PARAMS QueryDesc *query_desc, ScanDirection direction, uint64 count, bool execute_once
+#define DBU_RUN_ARGS query_desc, direction, count, execute_once
+#endif
+
+/* Rows of all ExecutorRun calls of a portal: counted by PostgreSQL from 16 on. */
+#if PG_VERSION_NUM >= 160000
+#define dbu_total_processed(estate) ((estate)->es_total_processed)
+#else
+#define dbu_total_processed(estate) ((estate)->es_processed)
+#endif
+
+/* Hidden visibility is PGXS' default from 16 on; 15 exports everything. */
+#ifndef PGDLLEXPORT
+#define PGDLLEXPORT
+#endif
+
+#endif							/* DBU_CORE_COMPAT_H */

@@ -1,0 +1,154 @@
+/*-------------------------------------------------------------------------
+ *
+ * module.h
+ *	  What a module of dbutil is, and the events it can subscribe to.
+ *
+ * A module is one folder under src/ and one DbuModule: a struct of optional
+ * callbacks.  It never assigns a PostgreSQL hook.  hooks.c owns the hooks,
+ * turns them into the events below and calls the subscribers in the order of
+ * the table in dbutil.c.  Events carry meaning, not hook signatures, so that
+ * differences between PostgreSQL versions end in hooks.c and compat.h.
+ *
+ * Rules for callbacks:
+ *	- stmt_want, stmt_end and plan_end may allocate in the current memory
+ *	  context and take their module's locks.  An error they raise is the
+ *	  user's error, so they must not raise one for want of room: what does
+ *	  not fit is dropped and counted.
+ *	- stmt_abort and xact_end run in error paths and after the commit record
+ *	  is written.  They write preallocated memory with atomics or plain
+ *	  stores only: no allocation, no LWLock, no ereport.  (An ERROR raised at
+ *	  XACT_EVENT_COMMIT is a PANIC.)
+ *	- With dbutil.enabled = off no callback is called, from the next
+ *	  statement on.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DBU_CORE_MODULE_H
+#define DBU_CORE_MODULE_H
+
+#include "postgres.h"
+
+#include "executor/execdesc.h"
+#include "executor/instrument.h"
+#include "nodes/params.h"
+#include "nodes/parsenodes.h"
+#include "nodes/plannodes.h"
+#include "portability/instr_time.h"
+
+/*
+ * One executed statement, plannable or utility, at any nesting depth.  The
+ * pointers are borrowed: valid until the callback returns.
+ */
+typedef struct DbuStatement
+{
+	uint64		query_id;		/* 0 when no query identifier was computed */
+	const char *source_text;	/* whole text the statement came in; may be NULL */
+	int			location;		/* start within source_text, -1: unknown */
+	int			length;			/* bytes, 0: to the end of source_text */
+	CmdType		operation;		/* CMD_UTILITY for utility statements */
+	NodeTag		utility_tag;	/* which utility statement, else T_Invalid */
+	int			nesting;		/* 0: sent by the client */
+	QueryDesc  *query_desc;		/* NULL for utility statements */
+
+	/* set for stmt_end only */
+	uint64		rows;			/* rows returned or affected */
+	double		exec_ms;		/* execution time, milliseconds */
+	BufferUsage buffers;		/* zero unless INSTRUMENT_BUFFERS was wanted */
+	WalUsage	wal;			/* zero unless INSTRUMENT_WAL was wanted */
+} DbuStatement;
+
+/*
+ * One call of the planner.  A plan callback may answer it from elsewhere; it
+ * then sets served and, for its observers, where the plan came from.
+ */
+typedef struct DbuPlanRequest
+{
+	Query	   *query;			/* the planner's to scribble on */
+	const char *query_string;	/* may be NULL */
+	int			cursor_options;
+	ParamListInfo bound_params;
+	int			nesting;		/* 0: a statement sent by the client */
+	bool		served;			/* out: planning was skipped */
+} DbuPlanRequest;
+
+/* One ended top-level transaction that ran at least one statement. */
+typedef struct DbuTransaction
+{
+	bool		committed;		/* false: rolled back, by command or by error */
+	double		duration_ms;	/* from the transaction's start timestamp */
+	double		commit_ms;		/* from before the commit record is written to
+								 * after it is durable; 0 when rolled back */
+	uint32		statements;		/* statements sent by the client */
+	bool		wrote;			/* a transaction identifier was assigned */
+} DbuTransaction;
+
+/* Where dbutil.status() collects its rows; see core/status.c. */
+typedef struct DbuStatusSink DbuStatusSink;
+
+typedef struct DbuModule
+{
+	const char *name;			/* folder name, GUC prefix dbutil.<name> */
+
+	/* Define settings.  Called from _PG_init; shared memory is not there yet. */
+	void		(*init) (void);
+
+	/*
+	 * Shared memory.  A module with shmem_size is dormant (no event reaches
+	 * it) unless the library was preloaded.  shmem_attach gets the module's
+	 * chunk, zeroed when !found, and a LWLock tranche shown in wait events as
+	 * tranche_name ("Dbutil<Module>").  It runs in the postmaster, and in
+	 * every backend where backends do not inherit its memory.
+	 */
+	Size		(*shmem_size) (void);
+	void		(*shmem_attach) (void *chunk, bool found, int lwlock_tranche);
+	const char *tranche_name;
+
+	/*
+	 * Statements.  stmt_want answers the INSTRUMENT_* bits that it wants for
+	 * this statement, 0 for "not interested": then no stmt_end follows for
+	 * it.  stmt_end comes after execution, while query_desc is still whole.
+	 * stmt_abort comes instead when execution raises an error; sqlstate is
+	 * that error's, and the error goes on to be thrown.
+	 */
+	int			(*stmt_want) (const DbuStatement *stmt);
+	void		(*stmt_end) (const DbuStatement *stmt);
+	void		(*stmt_abort) (const DbuStatement *stmt, int sqlstate);
+
+	/*
+	 * Planning.  At most one module may have plan: it either calls
+	 * dbu_plan_next() or returns a plan of its own.  plan_end sees each plan
+	 * with the time it took.
+	 */
+	PlannedStmt *(*plan) (DbuPlanRequest *req);
+	void		(*plan_end) (const DbuPlanRequest *req, const PlannedStmt *plan,
+							 double plan_ms);
+
+	/* Transactions of client backends and background workers. */
+	void		(*xact_end) (const DbuTransaction *xact);
+
+	/* Rows for dbutil.status(): what is on, what was lost. */
+	void		(*status) (DbuStatusSink *sink);
+} DbuModule;
+
+/* dbutil.c: the module table, in init order */
+extern const DbuModule *const dbu_modules[];
+extern const int dbu_nmodules;
+
+/* dbutil.c: settings and facts that every module may read */
+extern bool dbu_enabled;		/* dbutil.enabled */
+extern bool dbu_preloaded;		/* loaded by shared_preload_libraries? */
+extern const char *dbu_service(void);	/* never NULL, never empty */
+
+/* hooks.c */
+extern void dbu_hooks_install(void);
+extern int	dbu_nesting(void);	/* 0: not inside any statement */
+extern PlannedStmt *dbu_plan_next(DbuPlanRequest *req);
+
+/* status.c; state is one of the DBU_STATUS_* words, fix is NULL when ok */
+#define DBU_STATUS_OK		"ok"
+#define DBU_STATUS_OFF		"off"
+#define DBU_STATUS_WARN		"warn"
+extern void dbu_status_row(DbuStatusSink *sink, const char *item,
+						   const char *state, const char *value, const char *fix);
+
+#endif							/* DBU_CORE_MODULE_H */
