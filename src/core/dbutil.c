@@ -75,7 +75,7 @@ _PG_init(void)
 							   PGC_USERSET, 0,
 							   NULL, NULL, NULL);
 	if (dbu_preloaded)
-		dbu_shmem_install();
+		dbu_shmem_define_settings();
 
 	for (int i = 0; i < dbu_nmodules; i++)
 	{

@@ -21,12 +21,14 @@
  */
 #include "core/compat.h"
 #include "core/module.h"
+#include "core/shmem.h"
 
 #include "access/parallel.h"
 #include "access/xact.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "optimizer/planner.h"
+#include "storage/ipc.h"
 #include "tcop/utility.h"
 #include "utils/timestamp.h"
 
@@ -39,6 +41,8 @@ static const DbuModule *plan_module = NULL;
 
 static int	nesting = 0;
 
+static shmem_request_hook_type prev_shmem_request = NULL;
+static shmem_startup_hook_type prev_shmem_startup = NULL;
 static planner_hook_type prev_planner = NULL;
 static ExecutorStart_hook_type prev_executor_start = NULL;
 static ExecutorRun_hook_type prev_executor_run = NULL;
@@ -432,6 +436,24 @@ xact_callback(XactEvent event, void *arg)
 	}
 }
 
+/* ---------- shared memory ---------- */
+
+static void
+shmem_request(void)
+{
+	if (prev_shmem_request)
+		prev_shmem_request();
+	dbu_shmem_request();
+}
+
+static void
+shmem_startup(void)
+{
+	if (prev_shmem_startup)
+		prev_shmem_startup();
+	dbu_shmem_startup();
+}
+
 /* ---------- installation ---------- */
 
 /* Called once from _PG_init, after every module's init. */
@@ -441,6 +463,14 @@ dbu_hooks_install(void)
 	bool		statements = false;
 	bool		plans = false;
 	bool		transactions = false;
+
+	if (dbu_preloaded)
+	{
+		prev_shmem_request = shmem_request_hook;
+		shmem_request_hook = shmem_request;
+		prev_shmem_startup = shmem_startup_hook;
+		shmem_startup_hook = shmem_startup;
+	}
 
 	for (int i = 0; i < dbu_nmodules; i++)
 	{

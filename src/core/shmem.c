@@ -4,8 +4,8 @@
  *	  One segment of shared memory: a header, a chunk for each module, and an
  *	  in-place DSA area.
  *
- * Asked for in shmem_request_hook, laid out in shmem_startup_hook under
- * AddinShmemInitLock.  Chunks are zeroed and MAXALIGNed, in module order.
+ * Asked for by dbu_shmem_request, laid out by dbu_shmem_startup under
+ * AddinShmemInitLock; hooks.c calls both.  Chunks are zeroed and MAXALIGNed, in module order.
  * The DSA area is created in place, with a limit equal to its size, so that
  * it never asks the operating system for more: running out is then a NULL
  * from the allocator and never an error in a user's statement.
@@ -29,9 +29,6 @@ typedef struct ShmemHeader
 	int			dsa_tranche;
 	int			module_tranche[MAX_MODULES];	/* 0: the module has no chunk */
 } ShmemHeader;
-
-static shmem_request_hook_type prev_shmem_request = NULL;
-static shmem_startup_hook_type prev_shmem_startup = NULL;
 
 static int	shared_memory_kb = 16 * 1024;
 
@@ -58,23 +55,19 @@ segment_size(void)
 	return add_size(size, dbu_shmem_dsa_size());
 }
 
-static void
-shmem_request(void)
+void
+dbu_shmem_request(void)
 {
-	if (prev_shmem_request)
-		prev_shmem_request();
 	RequestAddinShmemSpace(segment_size());
 }
 
-static void
-shmem_startup(void)
+void
+dbu_shmem_startup(void)
 {
 	bool		found;
 	char	   *place;
 
-	if (prev_shmem_startup)
-		prev_shmem_startup();
-
+	/* after a crash the postmaster comes here again */
 	dsa = NULL;
 
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
@@ -119,7 +112,7 @@ shmem_startup(void)
 }
 
 void
-dbu_shmem_install(void)
+dbu_shmem_define_settings(void)
 {
 	Assert(dbu_nmodules <= MAX_MODULES);
 
@@ -130,11 +123,6 @@ dbu_shmem_install(void)
 							16 * 1024, 1024, 1024 * 1024,
 							PGC_POSTMASTER, GUC_UNIT_KB,
 							NULL, NULL, NULL);
-
-	prev_shmem_request = shmem_request_hook;
-	shmem_request_hook = shmem_request;
-	prev_shmem_startup = shmem_startup_hook;
-	shmem_startup_hook = shmem_startup;
 }
 
 dsa_area *

@@ -12,8 +12,12 @@
 
 #include "utils/dsa.h"
 
-/* Define settings and install the shared-memory hooks; preload only. */
-extern void dbu_shmem_install(void);
+/* Define settings; preload only, from _PG_init. */
+extern void dbu_shmem_define_settings(void);
+
+/* Called by hooks.c when PostgreSQL asks for sizes, and when the memory is there. */
+extern void dbu_shmem_request(void);
+extern void dbu_shmem_startup(void);
 
 /*
  * The area for data of variable size, shared by all modules and backends.

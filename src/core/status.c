@@ -26,7 +26,7 @@
 #include "utils/tuplestore.h"
 
 PG_FUNCTION_INFO_V1(dbutil_status);
-PG_FUNCTION_INFO_V1(dbutil_library_version);
+PG_FUNCTION_INFO_V1(dbutil_version);
 
 struct DbuStatusSink
 {
@@ -77,7 +77,7 @@ sql_version(void)
 }
 
 Datum
-dbutil_library_version(PG_FUNCTION_ARGS)
+dbutil_version(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_TEXT_P(cstring_to_text(DBUTIL_VERSION));
 }

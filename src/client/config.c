@@ -1,0 +1,309 @@
+/*
+ * config.c
+ *		Options by name: one table of names, types and limits.
+ *
+ * A configuration is a plain struct owned by the application and used by one
+ * thread at a time; dbpool_open copies it, so there are no locks.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+#define COUNT_MAX 10000
+#define MS_MAX (INT64_C(366) * 24 * 3600 * 1000)
+
+typedef enum
+{
+	OPT_STRING,
+	OPT_INT,
+	OPT_RESET
+} option_type;
+
+typedef struct option
+{
+	const char *name;
+	option_type type;
+	size_t		offset;
+	int64_t		least;
+	int64_t		most;
+	const char *word; /* the word that stands for 0, or NULL */
+} option;
+
+#define FIELD(f) offsetof(dbpool_config, f)
+
+static const option options[] = {
+	{"conninfo", OPT_STRING, FIELD(conninfo), 0, 0, NULL},
+	{"name", OPT_STRING, FIELD(name), 0, 0, NULL},
+	{"min", OPT_INT, FIELD(min), 0, COUNT_MAX, NULL},
+	{"max", OPT_INT, FIELD(max), 1, COUNT_MAX, "auto"},
+	{"max_waiters", OPT_INT, FIELD(max_waiters), 0, 1000000, NULL},
+	{"acquire_timeout_ms", OPT_INT, FIELD(acquire_timeout_ms), 1, MS_MAX, NULL},
+	{"exec_timeout_ms", OPT_INT, FIELD(exec_timeout_ms), 0, MS_MAX, NULL},
+	{"connect_timeout_ms", OPT_INT, FIELD(connect_timeout_ms), 1, MS_MAX, NULL},
+	{"reset_timeout_ms", OPT_INT, FIELD(reset_timeout_ms), 1, MS_MAX, NULL},
+	{"idle_timeout_ms", OPT_INT, FIELD(idle_timeout_ms), 0, MS_MAX, NULL},
+	{"lifetime_ms", OPT_INT, FIELD(lifetime_ms), 0, MS_MAX, NULL},
+	{"validate_after_idle_ms", OPT_INT, FIELD(validate_after_idle_ms), 0, MS_MAX, NULL},
+	{"reset", OPT_RESET, FIELD(reset), 0, 0, NULL},
+	{"connect_limit", OPT_INT, FIELD(connect_limit), 1, 64, NULL},
+};
+
+#define NOPTIONS (sizeof(options) / sizeof(options[0]))
+
+static const dbpool_config defaults = {
+	.max_waiters = 1000,
+	.min = 1,
+	.acquire_timeout_ms = 5000,
+	.exec_timeout_ms = 300000,
+	.reset_timeout_ms = 5000,
+	.idle_timeout_ms = 600000,
+	.lifetime_ms = 1800000,
+	.validate_after_idle_ms = 500,
+	.connect_limit = 2,
+	.reset = RESET_DIRTY,
+};
+
+dbpool_config *
+dbpool_config_new(void)
+{
+	dbpool_config *config = malloc(sizeof(*config));
+
+	if (config == NULL)
+		return NULL;
+	*config = defaults;
+	config->conninfo = strdup("");
+	config->name = strdup("dbpool");
+	if (config->conninfo == NULL || config->name == NULL)
+	{
+		dbpool_config_free(config);
+		return NULL;
+	}
+	return config;
+}
+
+void
+dbpool__config_clear(dbpool_config *config)
+{
+	free(config->conninfo);
+	free(config->name);
+	config->conninfo = NULL;
+	config->name = NULL;
+}
+
+void
+dbpool_config_free(dbpool_config *config)
+{
+	if (config == NULL)
+		return;
+	dbpool__config_clear(config);
+	free(config);
+}
+
+/* Edit distance of two option names, for "did you mean". */
+static size_t
+distance(const char *a, const char *b)
+{
+	size_t row[64];
+	size_t n = strlen(b);
+
+	if (n >= 64)
+		return SIZE_MAX;
+	for (size_t j = 0; j <= n; j++)
+		row[j] = j;
+	for (size_t i = 1; a[i - 1] != '\0'; i++)
+	{
+		size_t diagonal = row[0];
+
+		row[0] = i;
+		for (size_t j = 1; j <= n; j++)
+		{
+			size_t cost = diagonal + (a[i - 1] != b[j - 1]);
+
+			diagonal = row[j];
+			if (row[j] + 1 < cost)
+				cost = row[j] + 1;
+			if (row[j - 1] + 1 < cost)
+				cost = row[j - 1] + 1;
+			row[j] = cost;
+		}
+	}
+	return row[n];
+}
+
+static int
+unknown_option(const char *name, dbpool_error *err)
+{
+	const char *best = options[0].name;
+	size_t		least = SIZE_MAX;
+
+	for (size_t i = 0; i < NOPTIONS; i++)
+	{
+		size_t d = distance(name, options[i].name);
+
+		if (d < least)
+		{
+			least = d;
+			best = options[i].name;
+		}
+	}
+	return dbpool__fail(err, DBPOOL_EINVAL, 0, NULL,
+						"unknown option \"%.64s\": the nearest is \"%s\"", name, best);
+}
+
+static int
+set_int(const option *opt, int64_t *field, const char *value, dbpool_error *err)
+{
+	char	 *end;
+	long long number;
+
+	if (opt->word != NULL && strcmp(value, opt->word) == 0)
+	{
+		*field = 0;
+		return dbpool__ok(err);
+	}
+	errno = 0;
+	number = strtoll(value, &end, 10);
+	if (errno != 0 || end == value || *end != '\0' || number < opt->least || number > opt->most)
+		return dbpool__fail(err, DBPOOL_EINVAL, 0, NULL,
+							"invalid value for option \"%s\": \"%.64s\" is not a number from "
+							"%lld to %lld%s%s",
+							opt->name, value, (long long) opt->least, (long long) opt->most,
+							opt->word != NULL ? " or " : "", opt->word != NULL ? opt->word : "");
+	*field = number;
+	return dbpool__ok(err);
+}
+
+static int
+set_string(char **field, const char *value, dbpool_error *err)
+{
+	char *copy;
+
+	dbpool__ok(err);
+	copy = strdup(value);
+	if (copy == NULL)
+		return dbpool__fail(err, DBPOOL_ENOMEM, 0, NULL, "out of memory");
+	free(*field);
+	*field = copy;
+	return DBPOOL_OK;
+}
+
+static int
+set_reset(dbpool__reset *field, const char *value, dbpool_error *err)
+{
+	if (strcmp(value, "dirty") == 0)
+		*field = RESET_DIRTY;
+	else if (strcmp(value, "always") == 0)
+		*field = RESET_ALWAYS;
+	else if (strcmp(value, "never") == 0)
+		*field = RESET_NEVER;
+	else
+		return dbpool__fail(err, DBPOOL_EINVAL, 0, NULL,
+							"invalid value for option \"reset\": \"%.64s\" is not dirty, always "
+							"or never",
+							value);
+	return dbpool__ok(err);
+}
+
+/*
+ * Have libpq read the string, and take its connect_timeout for us (seconds;
+ * 0 if it has none).
+ */
+static int
+check_conninfo(const char *conninfo, int64_t *timeout_ms, dbpool_error *err)
+{
+	char			 *text = NULL;
+	PQconninfoOption *parsed = PQconninfoParse(conninfo, &text);
+
+	if (parsed == NULL)
+	{
+		int code = dbpool__fail(err, text != NULL ? DBPOOL_EINVAL : DBPOOL_ENOMEM, 0, NULL,
+								"invalid conninfo: %s", text != NULL ? text : "out of memory");
+
+		PQfreemem(text);
+		return code;
+	}
+	*timeout_ms = 0;
+	for (PQconninfoOption *o = parsed; o->keyword != NULL; o++)
+		if (strcmp(o->keyword, "connect_timeout") == 0 && o->val != NULL)
+		{
+			long seconds = strtol(o->val, NULL, 10);
+
+			if (seconds > 0 && seconds <= MS_MAX / 1000)
+				*timeout_ms = (int64_t) seconds * 1000;
+		}
+	PQconninfoFree(parsed);
+	return dbpool__ok(err);
+}
+
+int
+dbpool_config_set(dbpool_config *config, const char *name, const char *value, dbpool_error *err)
+{
+	if (!dbpool__error_ok(err))
+		return DBPOOL_EINVAL;
+	if (config == NULL || name == NULL || value == NULL)
+		return dbpool__fail(err, DBPOOL_EINVAL, 0, NULL,
+							"config, option and value must not be NULL");
+	for (size_t i = 0; i < NOPTIONS; i++)
+	{
+		const option *opt = &options[i];
+		char		 *field = (char *) config + opt->offset;
+		int64_t		  timeout;
+
+		if (strcmp(opt->name, name) != 0)
+			continue;
+		if (opt->type == OPT_INT)
+			return set_int(opt, (int64_t *) (void *) field, value, err);
+		if (opt->type == OPT_RESET)
+			return set_reset((dbpool__reset *) (void *) field, value, err);
+		if (opt->offset == FIELD(conninfo))
+		{
+			int code = check_conninfo(value, &timeout, err);
+
+			if (code != DBPOOL_OK)
+				return code;
+		}
+		else if (value[0] == '\0')
+			return dbpool__fail(err, DBPOOL_EINVAL, 0, NULL, "option \"%s\" must not be empty",
+								opt->name);
+		return set_string(opt->offset == FIELD(conninfo) ? &config->conninfo : &config->name,
+						  value, err);
+	}
+	return unknown_option(name, err);
+}
+
+int
+dbpool__config_resolve(const dbpool_config *in, dbpool_config *out, dbpool_error *err)
+{
+	int64_t from_conninfo = 0;
+	int		code;
+
+	*out = *in;
+	out->conninfo = NULL;
+	out->name = NULL;
+	if (out->max == 0)
+	{
+		out->max = dbpool__pool_size(dbpool__cpus_usable(""));
+		if (out->max < out->min)
+			out->max = out->min;
+	}
+	if (out->min > out->max)
+		return dbpool__fail(err, DBPOOL_EINVAL, 0, NULL,
+							"option \"min\" (%lld) is greater than \"max\" (%lld)",
+							(long long) out->min, (long long) out->max);
+	code = check_conninfo(in->conninfo, &from_conninfo, err);
+	if (code != DBPOOL_OK)
+		return code;
+	if (out->connect_timeout_ms == 0)
+		out->connect_timeout_ms = from_conninfo > 0 ? from_conninfo : 5000;
+	out->conninfo = strdup(in->conninfo);
+	out->name = strdup(in->name);
+	if (out->conninfo == NULL || out->name == NULL)
+	{
+		dbpool__config_clear(out);
+		return dbpool__fail(err, DBPOOL_ENOMEM, 0, NULL, "out of memory");
+	}
+	return DBPOOL_OK;
+}

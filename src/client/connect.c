@@ -1,0 +1,175 @@
+/*
+ * connect.c
+ *		Make one connection, on a worker, under a deadline.
+ *
+ * PQconnectStart resolves names and may block on that: the reason why it is never
+ * called on a caller's thread.  Everything after it is polled, with the pool's
+ * stop_fd beside it, so that closing a pool does not wait for a dead host.
+ *
+ * Called without the lock by the worker that owns the slot.
+ */
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "internal.h"
+
+/*
+ * libpq does not give the SQLSTATE of a failed connect.  But it prints it when
+ * told to be verbose, as "SEVERITY:  SQLSTATE: text", whatever the language.
+ * Find the last one (there may be several hosts), and copy the message without
+ * codes and LOCATION lines.  False if there is none: *sqlstate is "".
+ */
+bool
+dbpool__connect_sqlstate(const char *text, char *sqlstate, char *message, size_t size)
+{
+	const char *in = text;
+	size_t		out = 0;
+
+	sqlstate[0] = '\0';
+	while (*in != '\0' && out + 1 < size)
+	{
+		if (in[0] == ':' && in[1] == ' ' && in[2] == ' ' &&
+			strspn(in + 3, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ") == 5 && in[8] == ':' &&
+			in[9] == ' ')
+		{
+			memcpy(sqlstate, in + 3, 5);
+			sqlstate[5] = '\0';
+			in += 8;
+			continue;
+		}
+		/* the source position of the server: a line "WORD:  f, file.c:123" */
+		if (*in == '\n' && sqlstate[0] != '\0')
+		{
+			size_t		length = strcspn(in + 1, "\n");
+			const char *colon = memchr(in + 1, ':', length);
+
+			if (colon != NULL && colon[1] == ' ' && colon[2] == ' ' &&
+				memchr(colon, ',', length - (size_t) (colon - in - 1)) != NULL)
+			{
+				const char *dot = strstr(in + 1, ".c:");
+
+				if (dot != NULL && dot < in + 1 + length)
+				{
+					in += length + 1;
+					continue;
+				}
+			}
+		}
+		message[out++] = *in++;
+	}
+	message[out] = '\0';
+	return sqlstate[0] != '\0';
+}
+
+/* Errors that no repetition mends: wrong password or role, no such database. */
+bool
+dbpool__is_refusal(const char *sqlstate)
+{
+	return strncmp(sqlstate, "28", 2) == 0 || strcmp(sqlstate, "3D000") == 0;
+}
+
+/*
+ * How long to wait after so many failures in a row: random in 0 .. 50 ms x 2^n
+ * (full jitter) up to 1 s.  Once there, the lower half is left out: that bounds the
+ * attempts during a long outage to 40 in 30 s and still finds the server within
+ * a second.  Refusals may lock an account, so they wait longer, 0.5 to 5 s.
+ */
+int64_t
+dbpool__backoff(uint32_t failures, bool refused, uint64_t random)
+{
+	int64_t most = refused ? 5 * NS_PER_S : NS_PER_S;
+	int64_t ceiling = most;
+	int64_t floor = 0;
+	int64_t first = (refused ? 1000 : 50) * NS_PER_MS;
+
+	if (failures < 10 && (first << failures) < most)
+		ceiling = first << failures;
+	if (refused || ceiling == most)
+		floor = ceiling / 2;
+	return floor + (int64_t) (random % (uint64_t) (ceiling - floor + 1));
+}
+
+static PGconn *
+start(const dbpool_config *config)
+{
+	char		timeout[32];
+	const char *keywords[8];
+	const char *values[8];
+	int			n = 0;
+
+	snprintf(timeout, sizeof(timeout), "%lld",
+			 (long long) ((config->connect_timeout_ms + 999) / 1000));
+#define DEFAULT(k, v) ((void) (keywords[n] = (k), values[n] = (v), n++))
+	DEFAULT("fallback_application_name", config->name);
+	DEFAULT("tcp_user_timeout", "15000");
+	DEFAULT("keepalives_idle", "30");
+	DEFAULT("keepalives_interval", "10");
+	DEFAULT("keepalives_count", "3");
+	DEFAULT("connect_timeout", timeout);
+	/* expanded in place: what it sets overrides the defaults before it */
+	if (config->conninfo[strspn(config->conninfo, " \t\n\r")] != '\0')
+		DEFAULT("dbname", config->conninfo);
+#undef DEFAULT
+	keywords[n] = NULL;
+	values[n] = NULL;
+	return PQconnectStartParams(keywords, values, 1);
+}
+
+/*
+ * Connect for a slot.  Returns the connection, watched and ready; or one that
+ * failed (to be closed by the caller, NULL if there is none) with err->code set.
+ */
+PGconn *
+dbpool__connect(dbpool_pool *pool, dbpool__slot *slot, dbpool_error *err)
+{
+	const dbpool_config		 *config = &pool->config;
+	int64_t					  deadline = dbpool_deadline_ms(config->connect_timeout_ms);
+	PostgresPollingStatusType poll_status = PGRES_POLLING_WRITING;
+	char					  sqlstate[6];
+	char					  message[400];
+	PGconn					 *conn = start(config);
+
+	if (conn == NULL)
+	{
+		dbpool__set_error(err, DBPOOL_ENOMEM, DBPOOL_NOT_SENT, NULL, "out of memory");
+		return NULL;
+	}
+	PQsetErrorVerbosity(conn, PQERRORS_VERBOSE);
+	while (PQstatus(conn) != CONNECTION_BAD && poll_status != PGRES_POLLING_OK &&
+		   poll_status != PGRES_POLLING_FAILED)
+	{
+		short events = poll_status == PGRES_POLLING_READING ? POLLIN : POLLOUT;
+		int	  waited = dbpool__wait_fd(PQsocket(conn), events, pool->stop_fd, deadline);
+
+		if (waited <= 0)
+		{
+			if (waited == 0)
+				dbpool__set_error(err, DBPOOL_ECONNECT, DBPOOL_NOT_SENT | DBPOOL_RETRYABLE, NULL,
+							 "connecting took longer than connect_timeout_ms (%lld)",
+							 (long long) config->connect_timeout_ms);
+			else
+				dbpool__set_error(err, DBPOOL_ECLOSED, DBPOOL_NOT_SENT, NULL, "the pool is closed");
+			return conn;
+		}
+		poll_status = PQconnectPoll(conn);
+	}
+	if (PQstatus(conn) != CONNECTION_OK)
+	{
+		dbpool__connect_sqlstate(PQerrorMessage(conn), sqlstate, message, sizeof(message));
+		if (dbpool__is_refusal(sqlstate))
+			dbpool__set_error(err, DBPOOL_EREFUSED, DBPOOL_NOT_SENT, sqlstate, "%s", message);
+		else
+			dbpool__set_error(err, DBPOOL_ECONNECT, DBPOOL_NOT_SENT | DBPOOL_RETRYABLE, sqlstate, "%s",
+						 message);
+		return conn;
+	}
+	PQsetErrorVerbosity(conn, PQERRORS_DEFAULT);
+	if (!dbpool__session_attach(conn, &slot->session))
+	{
+		dbpool__set_error(err, DBPOOL_ENOMEM, DBPOOL_NOT_SENT, NULL, "out of memory");
+		return conn;
+	}
+	dbpool__ok(err);
+	return conn;
+}

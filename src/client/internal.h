@@ -1,0 +1,347 @@
+/*
+ * internal.h
+ *		What the files of libdbpool share: never installed.
+ *
+ * Locks: pool->lock guards everything in a pool unless a field says otherwise.
+ * The registry lock (process.c) guards the list of retired pools; it is never
+ * taken while a pool->lock is held, nor the other way round.  Nothing that may
+ * block is done under either: no libpq call that talks to the server, only
+ * poll with timeout 0.
+ *
+ * Who may touch a PGconn: while its slot is LEASED the borrower, while
+ * CONNECTING, RESETTING or CLOSING the worker on it, while IDLE nobody but for
+ * PQsocket() under the lock.  Hand-over is always under pool->lock.
+ *
+ * Memory of pools and slots is type-stable: a closed pool is retired to a list
+ * and used for a later dbpool_open, never freed; generations go on counting.  So
+ * a stale lease or handle never points to freed memory.
+ */
+#ifndef DBPOOL_INTERNAL_H
+#define DBPOOL_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <libpq-events.h>
+
+#include "dbpool.h"
+
+#define NS_PER_MS INT64_C(1000000)
+#define NS_PER_S INT64_C(1000000000)
+#define LINGER_NS (2 * NS_PER_S)	/* how long we wait for a backend's end */
+#define CANCEL_MAX_AGE_NS (5 * NS_PER_S) /* a cancel older than this is dropped */
+
+/* ---- configuration (config.c) ---- */
+
+typedef enum
+{
+	RESET_DIRTY,
+	RESET_ALWAYS,
+	RESET_NEVER
+} dbpool__reset;
+
+struct dbpool_config
+{
+	char		 *conninfo;
+	char		 *name;
+	int64_t		  min;
+	int64_t		  max; /* 0 = auto */
+	int64_t		  max_waiters;
+	int64_t		  acquire_timeout_ms;
+	int64_t		  exec_timeout_ms;
+	int64_t		  connect_timeout_ms; /* 0 = conninfo's, else 5000 */
+	int64_t		  reset_timeout_ms;
+	int64_t		  idle_timeout_ms;
+	int64_t		  lifetime_ms;
+	int64_t		  validate_after_idle_ms;
+	int64_t		  connect_limit;
+	dbpool__reset reset;
+};
+
+/* A checked copy with `auto` and defaults resolved; strings allocated. */
+int	 dbpool__config_resolve(const dbpool_config *in, dbpool_config *out, dbpool_error *err);
+void dbpool__config_clear(dbpool_config *config);
+
+/* ---- CPUs (cpus.c) ---- */
+
+/* CPUs by cgroup quota below `root` ("" = the real system); 0 = no limit. */
+int dbpool__cpus_quota(const char *root);
+int dbpool__cpus_usable(const char *root);
+int dbpool__pool_size(int cpus);
+
+/* ---- waiters (waiter.c) ---- */
+
+typedef enum
+{
+	WAITER_WAITING,
+	WAITER_GRANTED,
+	WAITER_FAILED,
+	WAITER_TIMEDOUT
+} dbpool__verdict;
+
+/*
+ * A caller in the queue; lives on its stack.  `state` leaves WAITING exactly
+ * once, under pool->lock; the store is a release, so that the waiter may read the
+ * other fields without the lock once it sees it.
+ */
+typedef struct dbpool__waiter
+{
+	struct dbpool__waiter *prev;
+	struct dbpool__waiter *next;
+	_Atomic uint32_t	   state; /* dbpool__verdict; futex word */
+	uint32_t			   slot;
+	uint64_t			   generation;
+	int64_t				   since; /* queued at, precise clock */
+	const char			  *file;
+	int					   line;
+	dbpool_error		   error; /* when FAILED */
+} dbpool__waiter;
+
+typedef struct dbpool__waitq
+{
+	dbpool__waiter *head;
+	dbpool__waiter *tail;
+	uint32_t		n;
+} dbpool__waitq;
+
+void dbpool__waitq_push(dbpool__waitq *q, dbpool__waiter *w);
+bool dbpool__waitq_settle(dbpool__waitq *q, dbpool__waiter *w, dbpool__verdict verdict);
+dbpool__verdict dbpool__waiter_wait(dbpool__waiter *w, int64_t deadline);
+void			dbpool__waiter_wake(_Atomic uint32_t *state);
+
+/* ---- sessions (session.c) ---- */
+
+/* What the event procedure saw; touched by the connection's holder only. */
+typedef struct dbpool__session
+{
+	bool dirty;		  /* session state may differ from a fresh one */
+	bool evict;		  /* 25006, PQreset: not to be lent again */
+	bool server_ro;	  /* 25006, and the server itself says read-only */
+	bool destroyed;	  /* the borrower called PQfinish */
+	PQnoticeReceiver  receiver; /* as libpq set them, to be restored */
+	PQnoticeProcessor processor;
+} dbpool__session;
+
+bool dbpool__tag_dirties(const char *tag, ExecStatusType status);
+bool dbpool__session_attach(PGconn *conn, dbpool__session *session);
+void dbpool__session_restore(PGconn *conn, const dbpool__session *session);
+
+/* ---- slots (slot.c) ---- */
+
+typedef enum
+{
+	SLOT_EMPTY,
+	SLOT_CONNECTING, /* in connectq, or on a worker */
+	SLOT_IDLE,		 /* in the idle list */
+	SLOT_LEASED,
+	SLOT_RESETTING, /* in resetq, or on a worker */
+	SLOT_CLOSING,	/* in closeq, on a worker, or lingering */
+	SLOT_NSTATES
+} dbpool__slot_state;
+
+/* dbpool__slot.todo: what a worker has to do before the slot is idle again */
+#define TODO_ROLLBACK 0x1u
+#define TODO_DISCARD 0x2u
+#define TODO_CHECK 0x4u
+
+typedef struct dbpool__slot
+{
+	struct dbpool__slot *prev; /* in the one list of its state */
+	struct dbpool__slot *next;
+	uint32_t			 index; /* constant */
+	dbpool__slot_state	 state;
+	PGconn				*conn; /* pointer under the lock; see above for use */
+	uint64_t			 generation;  /* of the current lease, 0 if not leased */
+	uint64_t			 epoch;		  /* pool->epoch when it was connected */
+	int64_t				 expires_at;  /* end of life, INT64_MAX = never */
+	int64_t				 idle_since;  /* coarse */
+	int64_t				 acquired_at; /* coarse */
+	const char			*file;
+	int					 line;
+	int					 backend_pid;
+	unsigned			 todo;
+	bool				 busy;		/* a dbpool_exec is running */
+	bool				 orphaned;	/* released while busy */
+	bool				 condemned; /* given up at a deadline */
+	int					 linger_fd; /* -1, or open until the backend is gone */
+	int64_t				 linger_until;
+	dbpool__session		 session; /* the connection's holder */
+} dbpool__slot;
+
+typedef struct dbpool__list
+{
+	dbpool__slot *head;
+	dbpool__slot *tail;
+} dbpool__list;
+
+typedef struct dbpool__cancel
+{
+	struct dbpool__cancel *next;
+	PGcancel			  *handle;
+	int64_t				   queued_at;
+} dbpool__cancel;
+
+/* ---- the pool ---- */
+
+struct dbpool_pool
+{
+	pthread_mutex_t lock;
+	pthread_cond_t	work_cond;	/* workers: something in a queue */
+	pthread_cond_t	state_cond; /* wait_ready, close: a slot or thread changed */
+
+	/* constant from open to retirement */
+	dbpool_config config;
+	_Atomic uint32_t fork_generation; /* atomic: stale handles read it unlocked */
+	uint32_t	  capacity; /* slots allocated, >= config.max */
+	pthread_t	 *threads;  /* of dbpool_close only */
+	uint32_t	  nstarted;
+	int			  stop_fd;	/* eventfd, readable once closing: ends waits */
+	int			  wake_fd;	/* eventfd: wakes the maintenance thread */
+	struct pollfd *poll_set; /* maintenance thread only; capacity + 1 */
+	dbpool__slot  **poll_slot; /* maintenance thread only; parallel to it */
+	dbpool_pool	  *next_retired; /* registry lock */
+
+	/* guarded by lock from here on */
+	bool		closing;  /* no new leases */
+	bool		stopping; /* threads end when their queues are empty */
+	bool		closed;	  /* dbpool_close has returned */
+	uint32_t	nthreads; /* running */
+	uint32_t	nstate[SLOT_NSTATES];
+	uint64_t	generation; /* last lease; never restarts */
+	uint64_t	epoch;		/* connections of an older one are not lent */
+	int64_t		epoch_at;	/* when a 25006 last raised it */
+	uint64_t	rng;
+	dbpool__list idle; /* head = last used */
+	dbpool__list connectq;
+	dbpool__list resetq;
+	dbpool__list closeq;
+	dbpool__cancel *cancel_head;
+	dbpool__cancel *cancel_tail;
+	dbpool__waitq waiters;
+	uint32_t	connects_inflight; /* on workers now */
+	uint32_t	connects_allowed;  /* 1 after a failure, then doubling */
+	uint32_t	resets_inflight;
+	uint32_t	cancels_inflight;
+	uint32_t	nworkers;
+	uint32_t	connect_failures; /* in a row */
+	int64_t		next_connect_at;  /* none starts before: backoff */
+	bool		refused;		  /* the last failure was 28xxx or 3D000 */
+	dbpool_error connect_error;	  /* the last failure; code OK if none */
+	dbpool_stats stats;			  /* counters only */
+
+	dbpool__slot slots[];
+};
+
+void dbpool__slot_set(dbpool_pool *pool, dbpool__slot *slot, dbpool__slot_state state);
+void dbpool__slot_lend(dbpool_pool *pool, dbpool__slot *slot, const char *file, int line,
+					   int64_t now);
+_Atomic uint32_t *dbpool__slot_ready(dbpool_pool *pool, dbpool__slot *slot, int64_t now);
+void dbpool__slot_to_reset(dbpool_pool *pool, dbpool__slot *slot, unsigned todo);
+void dbpool__slot_to_close(dbpool_pool *pool, dbpool__slot *slot, uint64_t *counter);
+void dbpool__slot_empty(dbpool_pool *pool, dbpool__slot *slot);
+dbpool__slot *dbpool__slot_take_idle(dbpool_pool *pool, int64_t now);
+bool dbpool__slot_outdated(dbpool_pool *pool, dbpool__slot *slot, int64_t now);
+void dbpool__grow(dbpool_pool *pool);
+void dbpool__fail_waiters(dbpool_pool *pool, const dbpool_error *why);
+int	 dbpool__slot_probe(const dbpool__slot *slot);
+bool dbpool__idle_overdue(dbpool_pool *pool, dbpool__slot *slot, int64_t now);
+void dbpool__list_push_head(dbpool__list *list, dbpool__slot *slot);
+void dbpool__list_push_tail(dbpool__list *list, dbpool__slot *slot);
+void dbpool__list_remove(dbpool__list *list, dbpool__slot *slot);
+uint32_t dbpool__live(const dbpool_pool *pool);
+
+/* ---- libpq under a deadline (wire.c) ---- */
+
+typedef enum
+{
+	RUN_OK,		 /* *res is the result, perhaps an error of the server */
+	RUN_NOTSENT, /* nothing was sent */
+	RUN_LOST,	 /* the connection died after sending; *res may hold why */
+	RUN_TIMEOUT, /* the deadline passed after sending */
+	RUN_STOPPED, /* stop_fd became readable after sending */
+	RUN_NOMEM
+} dbpool__run_status;
+
+int dbpool__wait_fd(int fd, short events, int stop_fd, int64_t deadline);
+dbpool__run_status dbpool__run(PGconn *conn, int stop_fd, int64_t deadline, const char *sql,
+							   const dbpool_params *params, PGresult **res);
+int dbpool__conn_finish(PGconn *conn);
+
+/* ---- threads ---- */
+
+void *dbpool__worker_main(void *arg);	   /* worker.c */
+void *dbpool__maintenance_main(void *arg); /* maintain.c */
+void dbpool__wake_maintenance(dbpool_pool *pool);
+void dbpool__thread_ended(dbpool_pool *pool); /* pool.c; unlocks */
+void dbpool__queue_cancel(dbpool_pool *pool, PGcancel *handle);
+PGconn *dbpool__connect(dbpool_pool *pool, dbpool__slot *slot, dbpool_error *err); /* connect.c */
+bool dbpool__connect_sqlstate(const char *text, char *sqlstate, char *message, size_t size);
+bool dbpool__is_refusal(const char *sqlstate);
+int64_t dbpool__backoff(uint32_t failures, bool refused, uint64_t random);
+
+int	 dbpool__lease_usable(dbpool_pool *pool, const dbpool__slot *slot, dbpool_error *err);
+int	 dbpool__lease_lock(dbpool_lease lease, dbpool__slot **slot, dbpool_error *err); /* lease.c */
+void dbpool__lease_end(dbpool_pool *pool, dbpool__slot *slot, bool discard);
+int	 dbpool__pool_lock(dbpool_pool *pool, dbpool_error *err); /* pool.c */
+void dbpool__evict_all(dbpool_pool *pool);
+
+/* ---- the process (process.c) ---- */
+
+extern _Atomic uint32_t dbpool__fork_generation;
+int	 dbpool__process_init(void);
+dbpool_pool *dbpool__shell_take(uint32_t capacity);
+void dbpool__shell_retire(dbpool_pool *pool);
+bool dbpool__may_retire(const dbpool_pool *pool);
+void dbpool__abandon_in_child(dbpool_pool *pool);
+
+static inline bool
+dbpool__forked(const dbpool_pool *pool)
+{
+	return atomic_load_explicit(&pool->fork_generation, memory_order_relaxed) !=
+		atomic_load_explicit(&dbpool__fork_generation, memory_order_relaxed);
+}
+
+/* ---- clocks and chance (clock.c) ---- */
+
+int64_t	 dbpool__now(void);	   /* precise, about 22 ns */
+int64_t	 dbpool__coarse(void); /* late by up to a tick, about 5 ns */
+uint64_t dbpool__seed(void);
+uint64_t dbpool__random(uint64_t *state);
+
+static inline int64_t
+dbpool__after(int64_t now, int64_t ns)
+{
+	return ns > INT64_MAX - now ? INT64_MAX : now + ns;
+}
+
+/* ---- errors (error.c) ---- */
+
+static inline bool
+dbpool__error_ok(const dbpool_error *err)
+{
+	return err == NULL || err->size >= sizeof(dbpool_error);
+}
+
+static inline int
+dbpool__ok(dbpool_error *err)
+{
+	if (err != NULL)
+	{
+		err->code = DBPOOL_OK;
+		err->flags = 0;
+		err->sqlstate[0] = '\0';
+		err->message[0] = '\0';
+	}
+	return DBPOOL_OK;
+}
+
+void dbpool__set_error(dbpool_error *err, int code, uint32_t flags, const char *sqlstate,
+					   const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+
+/* for `return dbpool__fail(...)`; a macro so that analyzers see the code */
+#define dbpool__fail(err, code, ...) (dbpool__set_error((err), (code), __VA_ARGS__), (code))
+
+int dbpool__copy_error(dbpool_error *to, const dbpool_error *from);
+void dbpool__one_line(char *text);
+
+#endif /* DBPOOL_INTERNAL_H */

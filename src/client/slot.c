@@ -1,0 +1,298 @@
+/*
+ * slot.c
+ *		The states of a slot, and the rules by which it changes them.
+ *
+ *		EMPTY -> CONNECTING -> IDLE <-> LEASED -> RESETTING -> IDLE
+ *		any but EMPTY -> CLOSING -> EMPTY
+ *
+ * A slot that is not EMPTY counts towards max: also while its connection is being
+ * made, and until its server process is gone.  A slot that becomes ready goes to
+ * the oldest waiter directly, never through the idle list, so nobody can overtake;
+ * from which follows: while somebody waits, no slot is IDLE.
+ *
+ * Every function here is called with pool->lock held and returns with it held.
+ */
+#define _GNU_SOURCE
+#include <poll.h>
+#include <string.h>
+
+#include "internal.h"
+
+void
+dbpool__list_push_head(dbpool__list *list, dbpool__slot *slot)
+{
+	slot->prev = NULL;
+	slot->next = list->head;
+	if (list->head != NULL)
+		list->head->prev = slot;
+	else
+		list->tail = slot;
+	list->head = slot;
+}
+
+void
+dbpool__list_push_tail(dbpool__list *list, dbpool__slot *slot)
+{
+	slot->next = NULL;
+	slot->prev = list->tail;
+	if (list->tail != NULL)
+		list->tail->next = slot;
+	else
+		list->head = slot;
+	list->tail = slot;
+}
+
+void
+dbpool__list_remove(dbpool__list *list, dbpool__slot *slot)
+{
+	if (slot->prev != NULL)
+		slot->prev->next = slot->next;
+	else
+		list->head = slot->next;
+	if (slot->next != NULL)
+		slot->next->prev = slot->prev;
+	else
+		list->tail = slot->prev;
+	slot->prev = NULL;
+	slot->next = NULL;
+}
+
+/* Change the state and the counts with it; the lists are the caller's. */
+void
+dbpool__slot_set(dbpool_pool *pool, dbpool__slot *slot, dbpool__slot_state state)
+{
+	pool->nstate[slot->state]--;
+	pool->nstate[state]++;
+	slot->state = state;
+}
+
+/* Connections that exist and will be of use. */
+uint32_t
+dbpool__live(const dbpool_pool *pool)
+{
+	return pool->nstate[SLOT_IDLE] + pool->nstate[SLOT_LEASED] + pool->nstate[SLOT_RESETTING];
+}
+
+/* Lend a slot that is in no list. */
+void
+dbpool__slot_lend(dbpool_pool *pool, dbpool__slot *slot, const char *file, int line, int64_t now)
+{
+	dbpool__slot_set(pool, slot, SLOT_LEASED);
+	slot->generation = ++pool->generation;
+	slot->acquired_at = now;
+	slot->file = file;
+	slot->line = line;
+	slot->busy = false;
+	slot->orphaned = false;
+	slot->condemned = false;
+	pool->stats.acquired++;
+}
+
+/*
+ * A slot in no list has a clean, working connection: lend it to the oldest
+ * waiter or make it idle.  Returns the word to wake after unlocking, or NULL.
+ */
+_Atomic uint32_t *
+dbpool__slot_ready(dbpool_pool *pool, dbpool__slot *slot, int64_t now)
+{
+	dbpool__waiter *w = pool->waiters.head;
+
+	slot->generation = 0;
+	if (pool->closing)
+	{
+		dbpool__slot_to_close(pool, slot, NULL);
+		return NULL;
+	}
+	if (w != NULL)
+	{
+		int64_t waited = dbpool__now() - w->since;
+
+		dbpool__slot_lend(pool, slot, w->file, w->line, now);
+		pool->stats.acquired_waiting++;
+		pool->stats.wait_ns += (uint64_t) waited;
+		if ((uint64_t) waited > pool->stats.wait_ns_max)
+			pool->stats.wait_ns_max = (uint64_t) waited;
+		w->slot = slot->index;
+		w->generation = slot->generation;
+		(void) dbpool__waitq_settle(&pool->waiters, w, WAITER_GRANTED);
+		return &w->state;
+	}
+	dbpool__slot_set(pool, slot, SLOT_IDLE);
+	slot->idle_since = now;
+	dbpool__list_push_head(&pool->idle, slot);
+	return NULL;
+}
+
+/* Have a worker clean or test the connection of a slot that is in no list. */
+void
+dbpool__slot_to_reset(dbpool_pool *pool, dbpool__slot *slot, unsigned todo)
+{
+	slot->generation = 0;
+	slot->todo = todo;
+	dbpool__slot_set(pool, slot, SLOT_RESETTING);
+	dbpool__list_push_tail(&pool->resetq, slot);
+	pthread_cond_signal(&pool->work_cond);
+}
+
+/*
+ * Have a worker close the connection of a slot that is in no list; *counter
+ * (may be NULL) is the reason's.
+ */
+void
+dbpool__slot_to_close(dbpool_pool *pool, dbpool__slot *slot, uint64_t *counter)
+{
+	if (counter != NULL)
+		(*counter)++;
+	slot->generation = 0;
+	dbpool__slot_set(pool, slot, SLOT_CLOSING);
+	dbpool__list_push_tail(&pool->closeq, slot);
+	pthread_cond_signal(&pool->work_cond);
+}
+
+/* The server's process is gone: the slot may be used again. */
+void
+dbpool__slot_empty(dbpool_pool *pool, dbpool__slot *slot)
+{
+	dbpool__slot_set(pool, slot, SLOT_EMPTY);
+	slot->conn = NULL;
+	slot->generation = 0;
+	slot->backend_pid = 0;
+	pthread_cond_broadcast(&pool->state_cond);
+	dbpool__grow(pool);
+}
+
+/* Too old, or of an evicted generation?  Counts the reason if so. */
+bool
+dbpool__slot_outdated(dbpool_pool *pool, dbpool__slot *slot, int64_t now)
+{
+	if (slot->epoch != pool->epoch)
+	{
+		pool->stats.closed_evicted++;
+		return true;
+	}
+	if (now >= slot->expires_at)
+	{
+		pool->stats.closed_lifetime++;
+		return true;
+	}
+	return false;
+}
+
+/* May an idle slot be closed for having idled too long? */
+bool
+dbpool__idle_overdue(dbpool_pool *pool, dbpool__slot *slot, int64_t now)
+{
+	return pool->config.idle_timeout_ms > 0 &&
+		now - slot->idle_since >= pool->config.idle_timeout_ms * NS_PER_MS &&
+		dbpool__live(pool) + pool->nstate[SLOT_CONNECTING] > (uint64_t) pool->config.min;
+}
+
+/*
+ * Look at the socket of a connection with nothing under way.  0: silence, which is
+ * health; -1: hung up; 1: something to read (a notice, a changed setting, the last
+ * words of a server), which a worker has to find out.
+ */
+int
+dbpool__slot_probe(const dbpool__slot *slot)
+{
+	struct pollfd p = {.fd = PQsocket(slot->conn), .events = POLLIN | POLLRDHUP};
+
+	if (p.fd < 0 || poll(&p, 1, 0) < 0 || (p.revents & ~POLLIN) != 0)
+		return -1;
+	return p.revents != 0;
+}
+
+/*
+ * Take an idle slot that may be lent, out of its list; NULL if there is none.
+ * One that idled for long is probed.
+ */
+dbpool__slot *
+dbpool__slot_take_idle(dbpool_pool *pool, int64_t now)
+{
+	dbpool__slot *slot;
+
+	while ((slot = pool->idle.head) != NULL)
+	{
+		int probe;
+
+		dbpool__list_remove(&pool->idle, slot);
+		if (dbpool__slot_outdated(pool, slot, now))
+		{
+			dbpool__slot_to_close(pool, slot, NULL);
+			continue;
+		}
+		if (now - slot->idle_since < pool->config.validate_after_idle_ms * NS_PER_MS)
+			return slot;
+		probe = dbpool__slot_probe(slot);
+		if (probe < 0)
+			dbpool__slot_to_close(pool, slot, &pool->stats.closed_broken);
+		else if (probe > 0)
+			dbpool__slot_to_reset(pool, slot, TODO_CHECK);
+		else
+			return slot;
+	}
+	return NULL;
+}
+
+/* Slots needed beyond those that are there or on their way. */
+static uint64_t
+shortage(const dbpool_pool *pool)
+{
+	uint64_t coming = pool->nstate[SLOT_CONNECTING] + pool->nstate[SLOT_RESETTING];
+	uint64_t live = dbpool__live(pool) + pool->nstate[SLOT_CONNECTING];
+	uint64_t want = pool->waiters.n > coming ? pool->waiters.n - coming : 0;
+
+	/* a refused login is tried again only for a caller, never by itself */
+	if (!pool->refused && live + want < (uint64_t) pool->config.min)
+		want = (uint64_t) pool->config.min - live;
+	return want;
+}
+
+/*
+ * Request connections for the waiters and the minimum, as far as max allows.
+ */
+void
+dbpool__grow(dbpool_pool *pool)
+{
+	uint64_t want;
+	uint64_t room;
+
+	if (pool->closing)
+		return;
+	want = shortage(pool);
+	if (want == 0)
+		return;
+	room = pool->nstate[SLOT_EMPTY];
+	for (uint32_t i = 0; want > 0 && room > 0 && i < (uint32_t) pool->config.max; i++)
+	{
+		dbpool__slot *slot = &pool->slots[i];
+
+		if (slot->state != SLOT_EMPTY)
+			continue;
+		dbpool__slot_set(pool, slot, SLOT_CONNECTING);
+		dbpool__list_push_tail(&pool->connectq, slot);
+		pthread_cond_signal(&pool->work_cond);
+		want--;
+		room--;
+	}
+	/* with a backoff running, only the maintenance thread knows when to go on */
+	if (pool->connect_failures > 0)
+		dbpool__wake_maintenance(pool);
+}
+
+/* End all waits with an error. */
+void
+dbpool__fail_waiters(dbpool_pool *pool, const dbpool_error *why)
+{
+	dbpool__waiter *w;
+
+	while ((w = pool->waiters.head) != NULL)
+	{
+		_Atomic uint32_t *word = &w->state;
+
+		w->error = *why;
+		pool->stats.refused++;
+		(void) dbpool__waitq_settle(&pool->waiters, w, WAITER_FAILED);
+		dbpool__waiter_wake(word);
+	}
+}

@@ -1,0 +1,187 @@
+/*
+ * wire.c
+ *		libpq under a deadline: send, wait, finish.
+ *
+ * Every wait is a poll on the socket with what is left until an absolute deadline,
+ * and optionally on a second descriptor that ends it early.  The caller holds the
+ * connection (see internal.h) and no lock.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+#define WAIT_READY 1
+#define WAIT_TIMEOUT 0
+#define WAIT_STOPPED (-1)
+
+/*
+ * Wait for events on fd (errors count as events).  1 ready, 0 deadline, -1
+ * stop_fd became readable (-1 = none).
+ */
+int
+dbpool__wait_fd(int fd, short events, int stop_fd, int64_t deadline)
+{
+	struct pollfd set[2] = {{.fd = fd, .events = events}, {.fd = stop_fd, .events = POLLIN}};
+
+	for (;;)
+	{
+		struct timespec	 ts = {0, 0};
+		struct timespec *limit = NULL;
+		int				 n;
+
+		if (deadline != DBPOOL_DEADLINE_NONE)
+		{
+			int64_t left = deadline - dbpool__now();
+
+			if (left > 0)
+			{
+				ts.tv_sec = left / NS_PER_S;
+				ts.tv_nsec = left % NS_PER_S;
+			}
+			limit = &ts;
+		}
+		n = ppoll(set, stop_fd >= 0 ? 2 : 1, limit, NULL);
+		if (n > 0)
+			return set[0].revents != 0 ? WAIT_READY : WAIT_STOPPED;
+		if (n == 0)
+			return WAIT_TIMEOUT;
+		/* other errors cannot happen; if they do, let libpq find out */
+		if (errno != EINTR)
+			return WAIT_READY;
+	}
+}
+
+static dbpool__run_status
+wait_status(int waited)
+{
+	return waited == WAIT_STOPPED ? RUN_STOPPED : RUN_TIMEOUT;
+}
+
+/* Push out what libpq has buffered, reading meanwhile so that neither side stalls. */
+static dbpool__run_status
+flush(PGconn *conn, int stop_fd, int64_t deadline)
+{
+	for (;;)
+	{
+		int left = PQflush(conn);
+		int waited;
+
+		if (left == 0)
+			return RUN_OK;
+		/* a failed write also ends here: the read side has the reason */
+		if (left < 0)
+			return RUN_LOST;
+		waited = dbpool__wait_fd(PQsocket(conn), POLLIN | POLLOUT, stop_fd, deadline);
+		if (waited != WAIT_READY)
+			return wait_status(waited);
+		if (PQconsumeInput(conn) == 0)
+			return RUN_LOST;
+	}
+}
+
+/* Read results to the end, keeping the last, as PQexec does. */
+static dbpool__run_status
+collect(PGconn *conn, int stop_fd, int64_t deadline, PGresult **res)
+{
+	for (;;)
+	{
+		PGresult	  *next;
+		ExecStatusType status;
+
+		while (PQisBusy(conn))
+		{
+			int waited;
+
+			if (PQstatus(conn) == CONNECTION_BAD || PQsocket(conn) < 0)
+				break;
+			waited = dbpool__wait_fd(PQsocket(conn), POLLIN, stop_fd, deadline);
+			if (waited != WAIT_READY)
+				return wait_status(waited);
+			/* on failure PQgetResult does not wait: it has the error */
+			if (PQconsumeInput(conn) == 0)
+				break;
+		}
+		next = PQgetResult(conn);
+		if (next == NULL)
+			break;
+		PQclear(*res);
+		*res = next;
+		status = PQresultStatus(next);
+		if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH)
+			break;
+	}
+	if (PQstatus(conn) == CONNECTION_BAD)
+		return RUN_LOST;
+	return *res != NULL ? RUN_OK : RUN_NOMEM;
+}
+
+/*
+ * Run one statement.  *res is NULL or the last result (see dbpool__run_status),
+ * the caller's to PQclear.  After RUN_TIMEOUT, RUN_STOPPED and RUN_LOST the
+ * connection must not be used again.
+ */
+dbpool__run_status
+dbpool__run(PGconn *conn, int stop_fd, int64_t deadline, const char *sql,
+			const dbpool_params *params, PGresult **res)
+{
+	bool			   blocking = !PQisnonblocking(conn);
+	dbpool__run_status status;
+	int				   sent;
+
+	*res = NULL;
+	if (PQstatus(conn) != CONNECTION_OK)
+		return RUN_NOTSENT;
+
+	/* idle, so there is nothing to flush and this cannot block */
+	if (blocking && PQsetnonblocking(conn, 1) != 0)
+		return RUN_NOTSENT;
+	if (params == NULL)
+		sent = PQsendQuery(conn, sql);
+	else
+		sent = PQsendQueryParams(conn, sql, params->n, params->types, params->values,
+								 params->lengths, params->formats, params->result_format);
+	if (sent == 0)
+	{
+		/* with the connection gone we cannot tell how much went out */
+		if (PQstatus(conn) != CONNECTION_OK)
+			return RUN_LOST;
+		if (blocking)
+			(void) PQsetnonblocking(conn, 0);
+		return RUN_NOTSENT;
+	}
+	status = flush(conn, stop_fd, deadline);
+	if (status == RUN_OK || status == RUN_LOST)
+		status = collect(conn, stop_fd, deadline, res);
+	if (blocking && (status == RUN_OK || status == RUN_NOMEM))
+		(void) PQsetnonblocking(conn, 0);
+	return status;
+}
+
+/*
+ * Close a connection without blocking.  Returns a descriptor that reads as
+ * closed when the server's process has ended, or -1 if there is nothing to wait
+ * for.  (The server closes its socket by exiting, after it has left
+ * pg_stat_activity: so until then it counts.)
+ */
+int
+dbpool__conn_finish(PGconn *conn)
+{
+	int	 fd = PQsocket(conn);
+	bool polite = PQstatus(conn) == CONNECTION_OK && PQtransactionStatus(conn) == PQTRANS_IDLE;
+	int	 linger = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, 0) : -1;
+
+	/*
+	 * A connection in an unknown state may have a full send buffer, on which
+	 * libpq would wait to send its farewell.  Half-closing makes that fail at
+	 * once and tells the server just as well.
+	 */
+	if (!polite && fd >= 0)
+		(void) shutdown(fd, SHUT_WR);
+	PQfinish(conn);
+	return linger;
+}

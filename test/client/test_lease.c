@@ -1,0 +1,626 @@
+/*
+ * test_lease.c
+ *		Borrow, wait, return, close: who gets a connection and that none is lost.
+ */
+#include "harness.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static dbpool_error err = DBPOOL_ERROR_INIT;
+
+static void
+exec_round_trip(void **state)
+{
+	dbpool_pool	 *pool = open_pool("name", "round_trip", "max", "2", NULL);
+	dbpool_lease  lease = DBPOOL_LEASE_INIT;
+	const char	 *values[] = {"20", NULL};
+	dbpool_params params = DBPOOL_PARAMS_INIT;
+	PGresult	 *res;
+	char		  text[64];
+
+	(void) state;
+	assert_ok(dbpool_wait_ready(pool, 0, &err));
+	assert_ok(dbpool_acquire(pool, DBPOOL_DEADLINE_DEFAULT, &lease, &err));
+	assert_ok(dbpool_lease_check(lease, &err));
+	assert_non_null(dbpool_conn(lease));
+	params.n = 2;
+	params.values = values;
+	assert_ok(dbpool_exec(lease, 0, "select $1::int + 1, $2::text is null", &params, &res, &err));
+	assert_string_equal(PQgetvalue(res, 0, 0), "21");
+	assert_string_equal(PQgetvalue(res, 0, 1), "t");
+	PQclear(res);
+	/* several statements: the last result, as PQexec */
+	assert_int_equal(lease_int(lease, "select 1; select 2"), 2);
+	assert_string_equal(lease_text(lease, "show application_name", text, sizeof(text)), "round_trip");
+	assert_int_equal(dbpool_exec(lease, 0, "select 1/0", NULL, &res, &err), DBPOOL_EQUERY);
+	assert_null(res);
+	assert_string_equal(err.sqlstate, "22012");
+	assert_string_equal(err.message, "division by zero");
+	assert_int_equal(err.flags, 0);
+	assert_int_equal(lease_int(lease, "select 3"), 3);
+	/* in a transaction the error costs the transaction */
+	lease_text(lease, "begin", text, sizeof(text));
+	assert_int_equal(dbpool_exec(lease, 0, "select 1/0", NULL, &res, &err), DBPOOL_EQUERY);
+	assert_int_equal(err.flags, DBPOOL_TX_ABORTED);
+	lease_text(lease, "rollback", text, sizeof(text));
+	/* past before sending */
+	assert_int_equal(dbpool_exec(lease, DBPOOL_DEADLINE_NOW, "select 1", NULL, &res, &err),
+					 DBPOOL_ETIMEDOUT);
+	assert_int_equal(err.flags, DBPOOL_NOT_SENT | DBPOOL_RETRYABLE);
+	assert_int_equal(lease_int(lease, "select 4"), 4);
+	dbpool_release(&lease);
+	assert_int_equal(lease.generation, 0);
+	assert_null(lease.pool);
+	close_pool(pool);
+}
+
+static void
+exec_large(void **state)
+{
+	dbpool_pool	 *pool = open_pool("max", "1", NULL);
+	dbpool_lease  lease = DBPOOL_LEASE_INIT;
+	size_t		  size = 8 * 1024 * 1024;
+	char		 *big = malloc(size + 1);
+	const char	 *values[] = {big};
+	dbpool_params params = DBPOOL_PARAMS_INIT;
+	PGresult	 *res;
+
+	(void) state;
+	memset(big, 'x', size);
+	big[size] = '\0';
+	params.n = 1;
+	params.values = values;
+	assert_ok(dbpool_acquire(pool, 0, &lease, &err));
+	/* more than the socket holds, both ways */
+	assert_ok(dbpool_exec(lease, 0, "select $1::text || $1", &params, &res, &err));
+	assert_int_equal(PQgetlength(res, 0, 0), 2 * size);
+	PQclear(res);
+	assert_false(PQisnonblocking(dbpool_conn(lease)));
+	dbpool_release(&lease);
+	close_pool(pool);
+	free(big);
+}
+
+/* ---- order ---- */
+
+typedef struct
+{
+	dbpool_pool *pool;
+	int			 number;
+	int64_t		 timeout_ms;
+	int			 code;
+	dbpool_error error;
+	pthread_t	 thread;
+} borrower;
+
+static atomic_int order_next;
+static int		  order[16];
+
+static void *
+borrow_in_order(void *arg)
+{
+	borrower	*b = arg;
+	dbpool_lease lease = DBPOOL_LEASE_INIT;
+
+	b->error = (dbpool_error) DBPOOL_ERROR_INIT;
+	b->code = dbpool_acquire(b->pool, dbpool_deadline_ms(b->timeout_ms), &lease, &b->error);
+	if (b->code == DBPOOL_OK)
+	{
+		order[atomic_fetch_add(&order_next, 1)] = b->number;
+		dbpool_release(&lease);
+	}
+	return NULL;
+}
+
+static void
+start_borrower(borrower *b, dbpool_pool *pool, int number, int64_t timeout_ms)
+{
+	uint64_t before = stats_of(pool).waiting;
+
+	b->pool = pool;
+	b->number = number;
+	b->timeout_ms = timeout_ms;
+	assert_int_equal(pthread_create(&b->thread, NULL, borrow_in_order, b), 0);
+	assert_soon(stats_of(pool).waiting == before + 1);
+}
+
+static void
+grants_are_fifo(void **state)
+{
+	dbpool_pool *pool = open_pool("max", "1", NULL);
+	dbpool_lease lease = DBPOOL_LEASE_INIT;
+	dbpool_lease late = DBPOOL_LEASE_INIT;
+	borrower	 b[12];
+
+	(void) state;
+	atomic_store(&order_next, 0);
+	assert_ok(dbpool_acquire(pool, 0, &lease, &err));
+	for (int i = 0; i < 12; i++)
+		start_borrower(&b[i], pool, i, 10000);
+	dbpool_release(&lease);
+	/* comes last, and must not overtake */
+	assert_ok(dbpool_acquire(pool, 0, &late, &err));
+	dbpool_release(&late);
+	for (int i = 0; i < 12; i++)
+		pthread_join(b[i].thread, NULL);
+	for (int i = 0; i < 12; i++)
+		assert_int_equal(order[i], i);
+	assert_int_equal(stats_of(pool).waiting_peak >= 12, 1);
+	close_pool(pool);
+}
+
+static void
+timeout_loses_nothing(void **state)
+{
+	dbpool_pool *pool = open_pool("max", "1", NULL);
+	dbpool_lease lease = DBPOOL_LEASE_INIT;
+	dbpool_lease second = DBPOOL_LEASE_INIT;
+	int64_t		 before;
+
+	(void) state;
+	assert_ok(dbpool_acquire(pool, 0, &lease, &err));
+	before = now_ms();
+	assert_int_equal(dbpool_acquire(pool, dbpool_deadline_ms(100), &second, &err), DBPOOL_ETIMEDOUT);
+	assert_in_range(now_ms() - before, 99, 1000);
+	assert_int_equal(err.flags, DBPOOL_NOT_SENT | DBPOOL_RETRYABLE);
+	assert_non_null(strstr(err.message, "max 1, leased 1"));
+	assert_int_equal(dbpool_acquire(pool, DBPOOL_DEADLINE_NOW, &second, &err), DBPOOL_ETIMEDOUT);
+	assert_int_equal(second.generation, 0);
+	dbpool_release(&lease);
+	assert_ok(dbpool_acquire(pool, DBPOOL_DEADLINE_NOW, &second, &err));
+	/* a lease that is held may not be overwritten */
+	assert_int_equal(dbpool_acquire(pool, 0, &second, &err), DBPOOL_EINVAL);
+	dbpool_release(&second);
+	assert_int_equal(stats_of(pool).timeouts, 2);
+	close_pool(pool);
+}
+
+static void
+waiters_are_bounded(void **state)
+{
+	dbpool_pool *pool = open_pool("max", "1", "max_waiters", "2", NULL);
+	dbpool_lease lease = DBPOOL_LEASE_INIT;
+	dbpool_lease more = DBPOOL_LEASE_INIT;
+	borrower	 b[2];
+
+	(void) state;
+	atomic_store(&order_next, 0);
+	assert_ok(dbpool_acquire(pool, 0, &lease, &err));
+	start_borrower(&b[0], pool, 0, 10000);
+	start_borrower(&b[1], pool, 1, 10000);
+	assert_int_equal(dbpool_acquire(pool, 0, &more, &err), DBPOOL_EQUEUEFULL);
+	assert_int_equal(stats_of(pool).queue_full, 1);
+	dbpool_release(&lease);
+	pthread_join(b[0].thread, NULL);
+	pthread_join(b[1].thread, NULL);
+	assert_int_equal(b[0].code, DBPOOL_OK);
+	assert_int_equal(b[1].code, DBPOOL_OK);
+	close_pool(pool);
+}
+
+/* ---- many threads ---- */
+
+typedef struct
+{
+	dbpool_pool *pool;
+	unsigned	 seed;
+	int64_t		 until;
+	long		 done;
+	long		 timeouts;
+	long		 wrong;
+	pthread_t	 thread;
+} stressor;
+
+static void *
+stress(void *arg)
+{
+	stressor *s = arg;
+
+	while (now_ms() < s->until)
+	{
+		dbpool_error e = DBPOOL_ERROR_INIT;
+		dbpool_lease lease = DBPOOL_LEASE_INIT;
+		PGresult	*res = NULL;
+		int			 dice = rand_r(&s->seed) % 100;
+		int			 code;
+		/* many deadlines close to the time it takes: grant and timeout race */
+		int64_t deadline = dbpool_deadline_ms(5000);
+
+		if (dice < 50)
+			deadline = dbpool_deadline_ms(0) + rand_r(&s->seed) % 3000000;
+		code = dbpool_acquire(s->pool, deadline, &lease, &e);
+		if (code == DBPOOL_ETIMEDOUT && dice < 50)
+		{
+			s->timeouts++;
+			continue;
+		}
+		if (code != DBPOOL_OK)
+		{
+			fprintf(stderr, "# acquire: %s\n", e.message);
+			s->wrong++;
+			continue;
+		}
+		code = dbpool_exec(lease, 0,
+						   dice % 10 == 0	? "set work_mem = '1MB'"
+						   : dice % 10 == 1 ? "begin"
+											: "select 1",
+						   NULL, &res, &e);
+		if (code != DBPOOL_OK)
+		{
+			fprintf(stderr, "# exec: %s\n", e.message);
+			s->wrong++;
+		}
+		PQclear(res);
+		if (dice % 25 == 2)
+			dbpool_discard(&lease);
+		else
+			dbpool_release(&lease);
+		s->done++;
+	}
+	return NULL;
+}
+
+static void
+threads_lose_and_exceed_nothing(void **state)
+{
+	dbpool_pool *pool = open_pool("name", "stress", "max", "3", "min", "0", NULL);
+	stressor	 s[8];
+	long		 done = 0;
+	long		 timeouts = 0;
+	long		 most = 0;
+	long		 samples = 0;
+	dbpool_stats stats;
+
+	(void) state;
+	for (int i = 0; i < 8; i++)
+	{
+		s[i] = (stressor){.pool = pool, .seed = (unsigned) i + 1, .until = now_ms() + 3000};
+		assert_int_equal(pthread_create(&s[i].thread, NULL, stress, &s[i]), 0);
+	}
+	while (now_ms() < s[0].until)
+	{
+		long n = admin_int("select count(*) from pg_stat_activity where application_name = 'stress'");
+
+		if (n > most)
+			most = n;
+		samples++;
+		sleep_ms(1);
+	}
+	for (int i = 0; i < 8; i++)
+	{
+		pthread_join(s[i].thread, NULL);
+		done += s[i].done;
+		timeouts += s[i].timeouts;
+		assert_int_equal(s[i].wrong, 0);
+	}
+	print_message("# %ld leases, %ld timeouts, %ld samples of at most %ld backends\n", done,
+				  timeouts, samples, most);
+	assert_true(done > 100 && timeouts > 0 && samples > 50);
+	assert_int_equal(most, 3);
+	assert_soon(stats_of(pool).resetting == 0 && stats_of(pool).closing == 0 &&
+				stats_of(pool).connecting == 0);
+	stats = stats_of(pool);
+	assert_int_equal(stats.leased, 0);
+	assert_int_equal(stats.waiting, 0);
+	assert_int_equal(stats.idle, stats.total);
+	assert_int_equal(stats.acquired, stats.released);
+	assert_int_equal(stats.released, done);
+	assert_int_equal(stats.stale_releases + stats.stale_calls + stats.busy_calls, 0);
+	/* and all three can still be had */
+	{
+		dbpool_lease l[3] = {DBPOOL_LEASE_INIT, DBPOOL_LEASE_INIT, DBPOOL_LEASE_INIT};
+
+		for (int i = 0; i < 3; i++)
+			assert_ok(dbpool_acquire(pool, 0, &l[i], &err));
+		for (int i = 0; i < 3; i++)
+			dbpool_release(&l[i]);
+	}
+	close_pool(pool);
+	assert_int_equal(
+		admin_int("select count(*) from pg_stat_activity where application_name = 'stress'"), 0);
+}
+
+/* ---- misuse ---- */
+
+static void
+stale_leases(void **state)
+{
+	dbpool_pool *pool = open_pool("max", "1", NULL);
+	dbpool_lease lease = DBPOOL_LEASE_INIT;
+	dbpool_lease copy;
+	dbpool_lease again = DBPOOL_LEASE_INIT;
+	PGresult	*res;
+
+	(void) state;
+	assert_ok(dbpool_acquire(pool, 0, &lease, &err));
+	copy = lease;
+	dbpool_release(&lease);
+	assert_int_equal(dbpool_exec(copy, 0, "select 1", NULL, &res, &err), DBPOOL_ESTALE);
+	assert_ok(dbpool_acquire(pool, 0, &again, &err));
+	/* the same slot is lent again: the old copy must not reach it */
+	assert_int_equal(dbpool_exec(copy, 0, "select 1", NULL, &res, &err), DBPOOL_ESTALE);
+	assert_int_equal(dbpool_lease_check(copy, &err), DBPOOL_ESTALE);
+	assert_null(dbpool_conn(copy));
+	dbpool_release(&copy);
+	assert_int_equal(stats_of(pool).stale_releases, 1);
+	assert_int_equal(stats_of(pool).stale_calls, 4);
+	assert_int_equal(stats_of(pool).leased, 1);
+	assert_int_equal(lease_int(again, "select 5"), 5);
+	copy = again;
+	dbpool_release(&again);
+	close_pool(pool);
+	/* after the pool is gone, too */
+	assert_int_equal(dbpool_lease_check(copy, &err), DBPOOL_ESTALE);
+	dbpool_release(&copy);
+}
+
+static void *
+exec_slowly(void *arg)
+{
+	dbpool_lease *lease = arg;
+	PGresult	 *res;
+	dbpool_error  e = DBPOOL_ERROR_INIT;
+	int			  code = dbpool_exec(*lease, 0, "select pg_sleep(0.4)", NULL, &res, &e);
+
+	PQclear(res);
+	return (void *) (intptr_t) code;
+}
+
+static void
+busy_lease(void **state)
+{
+	dbpool_pool *pool = open_pool("max", "1", NULL);
+	dbpool_lease lease = DBPOOL_LEASE_INIT;
+	dbpool_lease copy;
+	pthread_t	 thread;
+	PGresult	*res;
+	void		*code;
+
+	(void) state;
+	assert_ok(dbpool_acquire(pool, 0, &lease, &err));
+	copy = lease;
+	assert_int_equal(pthread_create(&thread, NULL, exec_slowly, &copy), 0);
+	assert_soon(stats_of(pool).execs == 1);
+	assert_int_equal(dbpool_exec(lease, 0, "select 1", NULL, &res, &err), DBPOOL_EBUSY);
+	assert_int_equal(dbpool_lease_check(lease, &err), DBPOOL_EBUSY);
+	assert_null(dbpool_conn(lease));
+	assert_int_equal(stats_of(pool).busy_calls, 3);
+	/* released under the other thread's feet: it still gets its answer */
+	dbpool_release(&lease);
+	pthread_join(thread, &code);
+	assert_int_equal((intptr_t) code, DBPOOL_OK);
+	assert_soon(stats_of(pool).leased == 0);
+	assert_int_equal(stats_of(pool).closed_discarded, 1);
+	assert_ok(dbpool_acquire(pool, 0, &lease, &err));
+	dbpool_release(&lease);
+	close_pool(pool);
+}
+
+/* ---- closing ---- */
+
+static void
+close_reports_leaks(void **state)
+{
+	dbpool_pool		 *pool = open_pool("name", "leaky", "max", "2", NULL);
+	dbpool_lease	  lease = DBPOOL_LEASE_INIT;
+	dbpool_lease_info info = DBPOOL_LEASE_INFO_INIT;
+	dbpool_stats	  stats = DBPOOL_STATS_INIT;
+	uint32_t		  cursor = 0;
+	PGresult		 *res;
+	char			  expected[64];
+	int				  line;
+
+	(void) state;
+	assert_ok(dbpool_acquire(pool, 0, &lease, &err)); line = __LINE__;
+	sleep_ms(30);
+	assert_ok(dbpool_lease_next(pool, &cursor, &info, &err));
+	assert_string_equal(info.file, __FILE__);
+	assert_int_equal(info.line, line);
+	assert_int_equal(info.backend_pid, PQbackendPID(dbpool_conn(lease)));
+	assert_in_range(info.age_ms, 20, 2000);
+	assert_int_equal(dbpool_lease_next(pool, &cursor, &info, &err), DBPOOL_EEND);
+	assert_true(stats_of(pool).oldest_lease_ms >= 20);
+
+	assert_int_equal(dbpool_close(pool, dbpool_deadline_ms(50), &err), DBPOOL_ELEAKED);
+	snprintf(expected, sizeof(expected), "%s:%d (", __FILE__, line);
+	assert_non_null(strstr(err.message, expected));
+	assert_non_null(strstr(err.message, "1 lease was not released"));
+	/* the handle is dead, the lease is not */
+	assert_int_equal(dbpool_close(pool, 0, &err), DBPOOL_ECLOSED);
+	assert_int_equal(dbpool_pool_stats(pool, &stats, &err), DBPOOL_ECLOSED);
+	assert_int_equal(lease_int(lease, "select 6"), 6);
+	assert_int_equal(dbpool_exec(lease, dbpool_deadline_ms(20), "select pg_sleep(0.2)", NULL, &res,
+								 &err),
+					 DBPOOL_ETIMEDOUT);
+	dbpool_release(&lease);
+	assert_soon(admin_int("select count(*) from pg_stat_activity where "
+						  "application_name = 'leaky'") == 0);
+}
+
+static void
+close_waits_and_ends_waiters(void **state)
+{
+	dbpool_pool *pool = open_pool("max", "1", NULL);
+	dbpool_lease lease = DBPOOL_LEASE_INIT;
+	dbpool_lease more = DBPOOL_LEASE_INIT;
+	borrower	 b;
+
+	(void) state;
+	assert_ok(dbpool_acquire(pool, 0, &lease, &err));
+	start_borrower(&b, pool, 0, 10000);
+	assert_int_equal(dbpool_close(pool, DBPOOL_DEADLINE_NOW, &err), DBPOOL_ELEAKED);
+	pthread_join(b.thread, NULL);
+	assert_int_equal(b.code, DBPOOL_ECLOSED);
+	assert_int_equal(dbpool_acquire(pool, 0, &more, &err), DBPOOL_ECLOSED);
+	dbpool_release(&lease);
+}
+
+static void *
+release_later(void *arg)
+{
+	sleep_ms(150);
+	dbpool_release(arg);
+	return NULL;
+}
+
+static void
+close_is_graceful(void **state)
+{
+	dbpool_pool *pool = open_pool("max", "1", NULL);
+	dbpool_lease lease = DBPOOL_LEASE_INIT;
+	pthread_t	 thread;
+	int64_t		 before = now_ms();
+
+	(void) state;
+	assert_ok(dbpool_acquire(pool, 0, &lease, &err));
+	assert_int_equal(pthread_create(&thread, NULL, release_later, &lease), 0);
+	assert_ok(dbpool_close(pool, dbpool_deadline_ms(5000), &err));
+	assert_in_range(now_ms() - before, 140, 3000);
+	pthread_join(thread, NULL);
+}
+
+static void
+open_and_close_many(void **state)
+{
+	(void) state;
+	for (int i = 0; i < 30; i++)
+	{
+		dbpool_pool *pool = open_pool("min", i % 2 ? "2" : "0", "max", "3", NULL);
+
+		if (i % 3 == 0)
+			assert_ok(dbpool_wait_ready(pool, 0, &err));
+		close_pool(pool); /* also while connecting */
+	}
+	assert_int_equal(
+		admin_int("select count(*) from pg_stat_activity where application_name = 'dbpool'"), 0);
+}
+
+static void
+stats_size_is_checked(void **state)
+{
+	dbpool_pool *pool = open_pool("max", "1", NULL);
+	struct
+	{
+		dbpool_stats stats;
+		uint64_t	 newer;
+	} larger = {.stats.size = sizeof(larger), .newer = 77};
+	dbpool_stats small = {.size = 16};
+
+	(void) state;
+	assert_int_equal(dbpool_pool_stats(pool, &small, &err), DBPOOL_EINVAL);
+	assert_int_equal(dbpool_pool_stats(pool, NULL, &err), DBPOOL_EINVAL);
+	assert_ok(dbpool_pool_stats(pool, &larger.stats, &err));
+	assert_int_equal(larger.stats.size, sizeof(dbpool_stats));
+	assert_int_equal(larger.stats.max, 1);
+	assert_int_equal(larger.newer, 77);
+	close_pool(pool);
+}
+
+static void
+forked_child_keeps_out(void **state)
+{
+	dbpool_pool *pool = open_pool("max", "2", "min", "2", NULL);
+	dbpool_lease lease = DBPOOL_LEASE_INIT;
+	int			 status;
+	pid_t		 child;
+	long		 pid;
+
+	(void) state;
+	assert_ok(dbpool_wait_ready(pool, 0, &err));
+	assert_ok(dbpool_acquire(pool, 0, &lease, &err));
+	pid = lease_int(lease, "select pg_backend_pid()");
+	child = fork();
+	if (child == 0)
+	{
+		dbpool_lease other = DBPOOL_LEASE_INIT;
+		dbpool_stats stats = DBPOOL_STATS_INIT;
+		PGresult	*res;
+		int			 wrong = 0;
+
+		wrong += dbpool_acquire(pool, 0, &other, NULL) != DBPOOL_EFORK;
+		wrong += dbpool_exec(lease, 0, "select 1", NULL, &res, NULL) != DBPOOL_EFORK;
+		wrong += dbpool_conn(lease) != NULL;
+		wrong += dbpool_lease_check(lease, NULL) != DBPOOL_EFORK;
+		wrong += dbpool_pool_stats(pool, &stats, NULL) != DBPOOL_EFORK;
+		wrong += dbpool_evict(pool, NULL) != DBPOOL_EFORK;
+		wrong += dbpool_wait_ready(pool, 0, NULL) != DBPOOL_EFORK;
+		dbpool_release(&lease);
+		wrong += lease.pool != NULL;
+		wrong += dbpool_close(pool, 0, NULL) != DBPOOL_EFORK;
+		_exit(wrong);
+	}
+	assert_true(child > 0);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	/* our sessions are still the same */
+	assert_int_equal(lease_int(lease, "select pg_backend_pid()"), pid);
+	dbpool_release(&lease);
+	assert_int_equal(stats_of(pool).connects_ok, 2);
+	for (int i = 0; i < 4; i++)
+	{
+		assert_ok(dbpool_acquire(pool, 0, &lease, &err));
+		assert_int_equal(lease_int(lease, "select 7"), 7);
+		dbpool_release(&lease);
+	}
+	assert_int_equal(stats_of(pool).connects_ok, 2);
+	close_pool(pool);
+}
+
+#ifndef __SANITIZE_THREAD__ /* it does not allow threads after a fork */
+static void
+forked_child_has_its_own(void **state)
+{
+	dbpool_pool *pool = open_pool("max", "1", NULL);
+	int			 status;
+	pid_t		 child;
+
+	(void) state;
+	assert_ok(dbpool_wait_ready(pool, 0, &err));
+	child = fork();
+	if (child == 0)
+	{
+		dbpool_pool *own = open_pool("max", "1", NULL);
+		dbpool_lease lease = DBPOOL_LEASE_INIT;
+
+		if (dbpool_acquire(own, 0, &lease, NULL) != DBPOOL_OK)
+			_exit(1);
+		dbpool_release(&lease);
+		_exit(dbpool_close(own, 0, NULL));
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	close_pool(pool);
+}
+#endif
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(exec_round_trip),
+		cmocka_unit_test(exec_large),
+		cmocka_unit_test(grants_are_fifo),
+		cmocka_unit_test(timeout_loses_nothing),
+		cmocka_unit_test(waiters_are_bounded),
+		cmocka_unit_test(threads_lose_and_exceed_nothing),
+		cmocka_unit_test(stale_leases),
+		cmocka_unit_test(busy_lease),
+		cmocka_unit_test(close_reports_leaks),
+		cmocka_unit_test(close_waits_and_ends_waiters),
+		cmocka_unit_test(close_is_graceful),
+		cmocka_unit_test(open_and_close_many),
+		cmocka_unit_test(stats_size_is_checked),
+		cmocka_unit_test(forked_child_keeps_out),
+#ifndef __SANITIZE_THREAD__
+		cmocka_unit_test(forked_child_has_its_own),
+#endif
+	};
+	int failed = cmocka_run_group_tests_name("lease", tests, NULL, NULL);
+
+	admin_forget();
+	return failed;
+}

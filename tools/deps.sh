@@ -1,0 +1,199 @@
+#!/bin/bash
+# deps.sh [check|lint|majors|core]...: makes sure that the programs are there
+# which the named jobs need (without a name: check).
+#
+# As root it installs what is missing with apt-get, else through `sudo -n`
+# where that works; otherwise it prints the exact command and fails. With
+# PG_CONFIG set it only looks and never installs. A PostgreSQL that it installs
+# gets no cluster of its own: dbutil's servers are private ones.
+
+set -euo pipefail
+# shellcheck source=tools/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+MISSING=()		# Debian packages
+MISSING_FOR=()	# what each is wanted for, in words
+ROOTLY=()		# prefix for a command that needs root
+
+# want PACKAGE WHAT PROBE...: PACKAGE is missing unless the command PROBE
+# succeeds.
+want()
+{
+	local package=$1 what=$2
+
+	shift 2
+	"$@" >/dev/null 2>&1 && return 0
+	MISSING+=("$package")
+	MISSING_FOR+=("$what")
+}
+
+# apt_offers PACKAGE: does the package list have a version to install?
+apt_offers()
+{
+	apt-cache policy -- "$1" 2>/dev/null | grep '^ *Candidate: [0-9]' >/dev/null
+}
+
+# major_to_install: the PostgreSQL to install: DBUTIL_PGMAJOR, else the newest
+# that this machine's archive offers.
+major_to_install()
+{
+	local major
+
+	if [ -n "${DBUTIL_PGMAJOR:-}" ]; then
+		echo "$DBUTIL_PGMAJOR"
+		return 0
+	fi
+	for major in $DBUTIL_MAJORS_KNOWN; do
+		if apt_offers "postgresql-server-dev-$major"; then
+			echo "$major"
+			return 0
+		fi
+	done
+	echo "$DBUTIL_OLDEST"
+}
+
+# wanted: what is missing, in words.
+wanted()
+{
+	local IFS=,
+
+	printf '%s' "${MISSING_FOR[*]}" | sed 's/,/, /g'
+}
+
+look_for_check()
+{
+	local found major
+
+	want make "make" have make
+	want gcc "a C compiler" have gcc
+	want libc6-dev "the C library's headers" test -e /usr/include/stdlib.h
+	found=$(pg_config_path)
+	if [ -z "$found" ] || ! pg_is_complete "$found"; then
+		major=$(major_to_install)
+		MISSING+=("postgresql-$major" "postgresql-server-dev-$major")
+		MISSING_FOR+=("a PostgreSQL server" "its headers")
+	fi
+	want pkg-config "pkg-config" have pkg-config
+	want libpq-dev "libpq's headers" pkg-config --exists libpq
+	want libcmocka-dev "cmocka" pkg-config --exists cmocka
+	want perl "perl" have perl
+	want libipc-run-perl "perl's IPC::Run" perl -MIPC::Run -e 1
+}
+
+look_for_lint()
+{
+	look_for_check
+	want clang "clang" have clang
+	want clang-tidy "clang-tidy" have clang-tidy
+	want shellcheck "shellcheck" have shellcheck
+}
+
+look_for_majors()
+{
+	want mmdebstrap "mmdebstrap" have mmdebstrap
+}
+
+look_for_core()
+{
+	want bzip2 "bzip2" have bzip2
+	want gcc "a C compiler" have gcc
+	want perl "perl" have perl
+}
+
+look()
+{
+	local set
+
+	MISSING=()
+	MISSING_FOR=()
+	for set in "$@"; do
+		"look_for_$set"
+	done
+}
+
+# quiet_install COMMAND...: runs apt-get; its output goes to $LOG.
+quiet_install()
+{
+	run_child "${ROOTLY[@]+"${ROOTLY[@]}"}" env DEBIAN_FRONTEND=noninteractive \
+		apt-get -q -y -o DPkg::Lock::Timeout=120 "$@" >>"$LOG" 2>&1
+}
+
+# without_cluster on|off: keeps Debian's PostgreSQL packages, on their first
+# installation, from making and starting a cluster.
+NO_CLUSTER=
+without_cluster()
+{
+	local conf=/etc/postgresql-common/createcluster.conf
+	local default=/usr/share/postgresql-common/createcluster.conf
+
+	if [ "$1" = on ]; then
+		case "${MISSING[*]} " in *postgresql-[0-9]*) ;; *) return 0 ;; esac
+		[ ! -e "$conf" ] || return 0
+		NO_CLUSTER=$conf
+		"${ROOTLY[@]+"${ROOTLY[@]}"}" sh -c \
+			'mkdir -p "$(dirname "$1")" && echo "create_main_cluster = false" >"$1"' sh "$conf"
+	elif [ -n "$NO_CLUSTER" ]; then
+		NO_CLUSTER=
+		"${ROOTLY[@]+"${ROOTLY[@]}"}" sh -c \
+			'if [ -f "$2" ]; then cp "$2" "$1"; else rm -f "$1"; fi' sh "$conf" "$default"
+	fi
+}
+restore_cluster_conf() { without_cluster off; }
+EXIT_HOOKS+=(restore_cluster_conf)
+
+SETS=("${@:-check}")
+for set in "${SETS[@]}"; do
+	case $set in
+		check | lint | majors | core) ;;
+		*) die "unknown job '$set': one of check, lint, majors, core" ;;
+	esac
+done
+
+look "${SETS[@]}"
+if [ ${#MISSING[@]} = 0 ]; then
+	exit 0
+fi
+
+if [ -n "${PG_CONFIG:-}" ]; then
+	die "missing: $(wanted); PG_CONFIG is set, so nothing is installed: install it, or unset PG_CONFIG"
+fi
+if ! have apt-get; then
+	die "missing: $(wanted) (in Debian: ${MISSING[*]}): install it with this system's package manager"
+fi
+if [ "$(id -u)" != 0 ]; then
+	if have sudo && sudo -n true 2>/dev/null; then
+		ROOTLY=(sudo -n)
+	else
+		die "missing packages; run as root: apt-get update && apt-get install -y --no-install-recommends ${MISSING[*]}"
+	fi
+fi
+
+LOG=$(mktemp /tmp/dbutil-deps.XXXXXX.log)
+TEMP_DIRS+=("$LOG")
+for package in "${MISSING[@]}"; do
+	if ! apt_offers "$package"; then
+		note "reading the package lists"
+		quiet_install update ||
+			die "apt-get update failed ($(tail -n 1 "$LOG")): check the network and this machine's package sources"
+		look "${SETS[@]}"
+		break
+	fi
+done
+for package in "${MISSING[@]}"; do
+	apt_offers "$package" ||
+		die "this machine's package sources do not offer $package: check the network and /etc/apt, or install it and set PG_CONFIG"
+done
+
+note "installing ${MISSING[*]}"
+without_cluster on
+if ! quiet_install install --no-install-recommends "${MISSING[@]}"; then
+	# an old package list names files that the archive no longer has
+	quiet_install update || true
+	quiet_install install --no-install-recommends "${MISSING[@]}" ||
+		die "apt-get install failed ($(grep -E '^E:' "$LOG" | tail -n 1)): check the network, then run: apt-get install -y --no-install-recommends ${MISSING[*]}"
+fi
+without_cluster off
+
+look "${SETS[@]}"
+[ ${#MISSING[@]} = 0 ] ||
+	die "still missing after the installation: $(wanted)"
