@@ -181,13 +181,12 @@ set_string(char **field, const char *value, dbpool_error *err)
 {
 	char *copy;
 
-	dbpool__ok(err);
 	copy = strdup(value);
 	if (copy == NULL)
 		return dbpool__fail(err, DBPOOL_ENOMEM, 0, NULL, "out of memory");
 	free(*field);
 	*field = copy;
-	return DBPOOL_OK;
+	return dbpool__ok(err);
 }
 
 static int
@@ -249,27 +248,26 @@ dbpool_config_set(dbpool_config *config, const char *name, const char *value, db
 	for (size_t i = 0; i < NOPTIONS; i++)
 	{
 		const option *opt = &options[i];
-		char		 *field = (char *) config + opt->offset;
 		int64_t		  timeout;
 
 		if (strcmp(opt->name, name) != 0)
 			continue;
 		if (opt->type == OPT_INT)
-			return set_int(opt, (int64_t *) (void *) field, value, err);
+			return set_int(opt, (int64_t *) (void *) ((char *) config + opt->offset), value, err);
 		if (opt->type == OPT_RESET)
-			return set_reset((dbpool__reset *) (void *) field, value, err);
+			return set_reset(&config->reset, value, err);
 		if (opt->offset == FIELD(conninfo))
 		{
 			int code = check_conninfo(value, &timeout, err);
 
 			if (code != DBPOOL_OK)
 				return code;
+			return set_string(&config->conninfo, value, err);
 		}
-		else if (value[0] == '\0')
+		if (value[0] == '\0')
 			return dbpool__fail(err, DBPOOL_EINVAL, 0, NULL, "option \"%s\" must not be empty",
 								opt->name);
-		return set_string(opt->offset == FIELD(conninfo) ? &config->conninfo : &config->name,
-						  value, err);
+		return set_string(&config->name, value, err);
 	}
 	return unknown_option(name, err);
 }

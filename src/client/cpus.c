@@ -55,15 +55,16 @@ static int
 quota_v2(const char *root, const char *dir)
 {
 	char	  line[128];
+	char	 *end;
 	long long quota;
-	long long period;
 
 	if (!read_line(line, sizeof(line), root, dir, "cpu.max"))
 		return 0;
-	/* "max 100000" does not match and means no limit */
-	if (sscanf(line, "%lld %lld", &quota, &period) != 2)
+	quota = strtoll(line, &end, 10);
+	/* "max 100000" begins with no number and means no limit */
+	if (end == line)
 		return 0;
-	return quota_cpus(quota, period);
+	return quota_cpus(quota, strtoll(end, NULL, 10));
 }
 
 static int

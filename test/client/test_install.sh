@@ -76,8 +76,9 @@ cp "$tmp/x.c" "$tmp/x.cc"
 
 program()
 {
-	flags=$(PKG_CONFIG_PATH=$tmp/usr/lib/pkgconfig pkg-config --cflags --libs dbpool) &&
-		$1 -Wall -Wextra -Wno-missing-field-initializers -Werror -o "$tmp/x" "$tmp/$2" $flags &&
+	flags=$(PKG_CONFIG_PATH=$tmp/usr/lib/pkgconfig pkg-config --cflags --libs dbpool) || return 1
+	# shellcheck disable=SC2086	# both are lists of words
+	$1 -Wall -Wextra -Wno-missing-field-initializers -Werror -o "$tmp/x" "$tmp/$2" $flags &&
 		LD_LIBRARY_PATH=$tmp/usr/lib "$tmp/x"
 }
 
