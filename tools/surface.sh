@@ -110,7 +110,8 @@ dump_client()
 	' | sed -E 's/[[:space:]]+/ /g' | sort
 }
 
-# make_dumps: writes objects, settings and client into $HERE/*.actual.
+# make_dumps: writes objects, settings, client and the reference page into
+# $HERE/*.actual.
 make_dumps()
 {
 	sql postgres -c "CREATE DATABASE fresh" -c "CREATE DATABASE other"
@@ -118,21 +119,32 @@ make_dumps()
 	dump_objects fresh false >"$HERE/objects.actual"
 	sql fresh -f - <"$RECORDED/settings.sql" >"$HERE/settings.actual"
 	dump_client >"$HERE/client.actual"
+	about_members fresh reference.sql >"$HERE/reference.actual"
+}
+
+# recorded_file PART: where the accepted state of a part is kept.
+recorded_file()
+{
+	case $1 in
+		reference) echo "$DBUTIL_ROOT/docs/reference.md" ;;
+		*) echo "$RECORDED/$1.expected" ;;
+	esac
 }
 
 test_surface()
 {
-	local part status
+	local part status recorded
 
 	make_dumps
-	for part in objects settings client; do
+	for part in objects settings client reference; do
 		status=0
-		if [ ! -f "$RECORDED/$part.expected" ]; then
-			echo "nothing is recorded in test/surface/$part.expected: look at $HERE/$part.actual, then make surface-accept" \
+		recorded=$(recorded_file "$part")
+		if [ ! -f "$recorded" ]; then
+			echo "nothing is recorded in $recorded: look at $HERE/$part.actual, then make surface-accept" \
 				>"$HERE/$part.diff"
 			status=1
 		else
-			diff -U 0 --label recorded --label actual "$RECORDED/$part.expected" \
+			diff -U 0 --label recorded --label actual "$recorded" \
 				"$HERE/$part.actual" >"$HERE/$part.diff" || status=1
 			[ "$status" = 0 ] || echo "if this change is meant: make surface-accept, and tell users in CHANGELOG.md" \
 				>>"$HERE/$part.diff"
@@ -272,9 +284,10 @@ case $JOB in
 		;;
 	accept)
 		make_dumps
-		for part in objects settings client; do
-			cp "$HERE/$part.actual" "$RECORDED/$part.expected"
-			note "recorded test/surface/$part.expected ($(wc -l <"$RECORDED/$part.expected") lines)"
+		for part in objects settings client reference; do
+			recorded=$(recorded_file "$part")
+			cp "$HERE/$part.actual" "$recorded"
+			note "recorded ${recorded#"$DBUTIL_ROOT/"} ($(wc -l <"$recorded") lines)"
 		done
 		exit 0
 		;;

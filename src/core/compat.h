@@ -20,6 +20,13 @@
 #error "dbutil does not know PostgreSQL 19 yet: point PG_CONFIG at PostgreSQL 15 to 18"
 #endif
 
+/* query identifiers moved house in 16 */
+#if PG_VERSION_NUM >= 160000
+#include "nodes/queryjumble.h"
+#else
+#include "utils/queryjumble.h"
+#endif
+
 /* ExecutorRun lost execute_once in 18. */
 #if PG_VERSION_NUM >= 180000
 #define DBU_RUN_PARAMS QueryDesc *query_desc, ScanDirection direction, uint64 count

@@ -128,7 +128,8 @@ executor_start(QueryDesc *query_desc, int eflags)
 	if (!dbu_enabled || IsParallelWorker())
 		return;
 
-	if (nesting == 0)
+	/* after a procedure's COMMIT there is no client statement, but a nested one */
+	if (nesting == 0 || xact_statements == 0)
 		xact_statements++;
 
 	/* EXPLAIN without ANALYZE executes nothing */

@@ -78,7 +78,8 @@ typedef struct DbuTransaction
 	double		duration_ms;	/* from the transaction's start timestamp */
 	double		commit_ms;		/* from before the commit record is written to
 								 * after it is durable; 0 when rolled back */
-	uint32		statements;		/* statements sent by the client */
+	uint32		statements;		/* statements sent by the client; 1 where a
+								 * procedure began the transaction */
 	bool		wrote;			/* a transaction identifier was assigned */
 } DbuTransaction;
 

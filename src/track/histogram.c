@@ -1,0 +1,100 @@
+/*-------------------------------------------------------------------------
+ *
+ * histogram.c
+ *	  A mergeable log-linear histogram of durations; see histogram.h for the
+ *	  layout of the buckets and the error that follows from it.
+ *
+ * No locks and no allocation: the caller guards the struct.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "track/histogram.h"
+
+#include <math.h>
+
+#define UNITS_PER_US 8.0
+#define MAX_UNITS ((UINT64_C(1) << 36) - 1)
+
+static int
+bucket_of(double ms)
+{
+	double		units = ms * 1000.0 * UNITS_PER_US;
+	uint64_t	v;
+	int			octave;
+
+	if (!(units > 0))			/* also NaN: a clock that went backwards */
+		return 0;
+	v = units >= (double) MAX_UNITS ? MAX_UNITS : (uint64_t) units;
+	if (v < 8)
+		return (int) v;
+	octave = 63 - __builtin_clzll(v);
+	return 8 + (octave - 3) * 8 + (int) ((v >> (octave - 3)) & 7);
+}
+
+static double
+lower_units(int bucket)
+{
+	int			octave;
+
+	if (bucket < 8)
+		return bucket;
+	octave = 3 + (bucket - 8) / 8;
+	return ldexp(8 + (bucket - 8) % 8, octave - 3);
+}
+
+double
+dbu_track_histogram_lower_us(int bucket)
+{
+	return lower_units(bucket) / UNITS_PER_US;
+}
+
+double
+dbu_track_histogram_upper_us(int bucket)
+{
+	if (bucket == DBU_HISTOGRAM_BUCKETS - 1)
+		return 0;
+	return lower_units(bucket + 1) / UNITS_PER_US;
+}
+
+void
+dbu_track_histogram_add(DbuHistogram *h, double ms)
+{
+	h->count[bucket_of(ms)]++;
+}
+
+void
+dbu_track_histogram_merge(DbuHistogram *into, const DbuHistogram *from)
+{
+	for (int i = 0; i < DBU_HISTOGRAM_BUCKETS; i++)
+		into->count[i] += from->count[i];
+}
+
+double
+dbu_track_histogram_percentile(const DbuHistogram *h, double fraction)
+{
+	uint64_t	total = 0;
+	uint64_t	rank;
+	uint64_t	seen = 0;
+
+	for (int i = 0; i < DBU_HISTOGRAM_BUCKETS; i++)
+		total += h->count[i];
+	if (total == 0)
+		return -1;
+
+	rank = (uint64_t) ceil(fraction * (double) total);
+	if (rank < 1)
+		rank = 1;
+	for (int i = 0; i < DBU_HISTOGRAM_BUCKETS; i++)
+	{
+		seen += h->count[i];
+		if (seen >= rank)
+		{
+			double		lower = dbu_track_histogram_lower_us(i);
+			double		upper = dbu_track_histogram_upper_us(i);
+
+			/* the middle of the bucket; of the open one its beginning */
+			return (upper > 0 ? (lower + upper) / 2 : lower) / 1000.0;
+		}
+	}
+	return -1;					/* not reached: rank <= total */
+}

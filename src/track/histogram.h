@@ -1,0 +1,43 @@
+/*-------------------------------------------------------------------------
+ *
+ * histogram.h
+ *	  A mergeable log-linear histogram of durations.
+ *
+ * Durations are counted in units of 1/8 microsecond.  Below 8 units each
+ * unit has a bucket; above, each octave is cut into 8 equal buckets.  So from
+ * 1 us on a bucket is at most 1/8 as wide as its lower bound, and its middle
+ * is within 1/16 of every duration in it: percentiles are within 6.25 %.
+ * Two histograms are merged by adding their buckets, so that percentiles of
+ * many statements, backends or servers are computed and not averaged.
+ *
+ * Needs nothing of the server: a test compiles it by itself.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DBU_TRACK_HISTOGRAM_H
+#define DBU_TRACK_HISTOGRAM_H
+
+#include <stdint.h>
+
+/* 8 single units, then octaves 3..35: the last bucket begins at 2.2 hours */
+#define DBU_HISTOGRAM_BUCKETS (8 + 33 * 8)
+
+typedef struct DbuHistogram
+{
+	uint64_t	count[DBU_HISTOGRAM_BUCKETS];
+} DbuHistogram;
+
+extern void dbu_track_histogram_add(DbuHistogram *h, double ms);
+extern void dbu_track_histogram_merge(DbuHistogram *into, const DbuHistogram *from);
+
+/* Bounds of a bucket in microseconds; the last one has no upper bound (0). */
+extern double dbu_track_histogram_lower_us(int bucket);
+extern double dbu_track_histogram_upper_us(int bucket);
+
+/*
+ * The duration in milliseconds that a fraction (0..1) of those counted does
+ * not exceed, by nearest rank; -1 when nothing was counted.
+ */
+extern double dbu_track_histogram_percentile(const DbuHistogram *h, double fraction);
+
+#endif							/* DBU_TRACK_HISTOGRAM_H */

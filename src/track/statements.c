@@ -1,0 +1,368 @@
+/*-------------------------------------------------------------------------
+ *
+ * statements.c
+ *	  Counters per statement: (service, database, user, queryid, toplevel).
+ *
+ * The entries are an array with hash chains over indexes.  A known statement
+ * is found under the lock held shared and counted under its entry's spinlock.
+ * A new one is normalised first, without any lock, then added under the lock
+ * held exclusively; when no entry is free the least used of a few that a clock
+ * hand comes by gives way, and its calls are counted as dropped: the calls in
+ * the table plus those dropped are those executed.
+ *
+ * Errors and planning times are held back in backend-local memory until the
+ * next statement, as the error path may not lock, and planning comes before
+ * it is known whether the statement is run.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "core/compat.h"
+#include "core/shmem.h"
+#include "track/track.h"
+
+#include "common/hashfn.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "utils/timestamp.h"
+
+#define EVICTION_CANDIDATES 16
+#define MAX_USAGE 5
+#define MAX_PENDING_ERRORS 16
+#define MAX_PLAN_DEPTH 16
+
+/* Statements that failed since the last flush. Never grows. */
+static struct
+{
+	StatementKey key;
+	int64		errors;
+}			pending_errors[MAX_PENDING_ERRORS];
+static int	npending_errors = 0;
+
+/* The last planned statement of each nesting depth. */
+static struct
+{
+	uint64		query_id;
+	double		ms;
+	bool		served;
+}			pending_plan[MAX_PLAN_DEPTH];
+
+/* The service of the last statement: error paths may not look it up. */
+static int32 current_service = 0;
+
+/* ---------- the table ---------- */
+
+static uint32
+bucket_of(const StatementKey *key)
+{
+	return hash_bytes((const unsigned char *) key, sizeof(*key)) % track_nbuckets;
+}
+
+/* The caller holds the lock, in either mode. */
+static StatementEntry *
+find_entry(const StatementKey *key)
+{
+	for (int32 i = track_buckets[bucket_of(key)]; i >= 0; i = track_entries[i].next)
+	{
+		if (memcmp(&track_entries[i].key, key, sizeof(*key)) == 0)
+			return &track_entries[i];
+	}
+	return NULL;
+}
+
+/* Take an entry out of its chain, onto the free list. Exclusive lock. */
+static void
+remove_entry(StatementEntry *entry)
+{
+	int32		self = entry - track_entries;
+	int32	   *link = &track_buckets[bucket_of(&entry->key)];
+
+	while (*link != self)
+		link = &track_entries[*link].next;
+	*link = entry->next;
+
+	if (DsaPointerIsValid(entry->text))
+		dsa_free(dbu_shmem_dsa(), entry->text);
+	entry->text = InvalidDsaPointer;
+	entry->next = track_shared->free_entry;
+	track_shared->free_entry = self;
+	track_shared->used_entries--;
+}
+
+/* Free the least used of the entries that the hand comes by. Exclusive lock. */
+static void
+evict_one(void)
+{
+	StatementEntry *victim = NULL;
+
+	for (int i = 0; i < EVICTION_CANDIDATES; i++)
+	{
+		StatementEntry *entry = &track_entries[track_shared->clock_hand];
+
+		track_shared->clock_hand = (track_shared->clock_hand + 1) % track_max;
+		if (victim == NULL || entry->usage < victim->usage)
+			victim = entry;
+		if (entry->usage > 0)
+			entry->usage--;
+	}
+	pg_atomic_fetch_add_u64(&track_shared->evictions, 1);
+	pg_atomic_fetch_add_u64(&track_shared->calls_dropped, victim->counters.calls);
+	pg_atomic_fetch_add_u64(&track_shared->errors_dropped, victim->counters.errors);
+	remove_entry(victim);
+}
+
+/* Add an entry, with its text if it has one. Exclusive lock; never fails. */
+static StatementEntry *
+add_entry(const StatementKey *key, CmdType operation)
+{
+	StatementEntry *entry;
+	int32		self;
+	int32	   *head;
+
+	if (track_shared->free_entry < 0)
+		evict_one();
+	self = track_shared->free_entry;
+	entry = &track_entries[self];
+	track_shared->free_entry = entry->next;
+	track_shared->used_entries++;
+
+	entry->key = *key;
+	entry->usage = 1;
+	entry->operation = operation;
+	entry->text = InvalidDsaPointer;
+	entry->text_length = 0;
+	entry->stats_since = GetCurrentTimestamp();
+	memset(&entry->counters, 0, sizeof(entry->counters));
+
+	head = &track_buckets[bucket_of(key)];
+	entry->next = *head;
+	*head = self;
+	return entry;
+}
+
+/* Exclusive lock. A full area leaves the entry without text, counted. */
+static void
+store_text(StatementEntry *entry, const char *text)
+{
+	dsa_area   *dsa = dbu_shmem_dsa();
+	int			length = strlen(text);
+
+	entry->text = dsa_allocate_extended(dsa, length + 1, DSA_ALLOC_NO_OOM);
+	if (!DsaPointerIsValid(entry->text))
+	{
+		pg_atomic_fetch_add_u64(&track_shared->texts_dropped, 1);
+		return;
+	}
+	memcpy(dsa_get_address(dsa, entry->text), text, length + 1);
+	entry->text_length = length;
+	entry->encoding = GetDatabaseEncoding();
+}
+
+/* ---------- counting ---------- */
+
+/* Entry's spinlock held. */
+static void
+count_execution(StatementCounters *c, const DbuStatement *stmt)
+{
+	double		delta;
+
+	c->calls++;
+	c->rows += stmt->rows;
+	c->total_exec_ms += stmt->exec_ms;
+	if (c->calls == 1 || stmt->exec_ms < c->min_exec_ms)
+		c->min_exec_ms = stmt->exec_ms;
+	if (stmt->exec_ms > c->max_exec_ms)
+		c->max_exec_ms = stmt->exec_ms;
+	/* Welford (1962): mean and variance in one pass, without cancellation */
+	delta = stmt->exec_ms - c->mean_exec_ms;
+	c->mean_exec_ms += delta / c->calls;
+	c->sum_var_exec += delta * (stmt->exec_ms - c->mean_exec_ms);
+	dbu_track_histogram_add(&c->histogram, stmt->exec_ms);
+
+	c->buffers.shared_blks_hit += stmt->buffers.shared_blks_hit;
+	c->buffers.shared_blks_read += stmt->buffers.shared_blks_read;
+	c->buffers.shared_blks_dirtied += stmt->buffers.shared_blks_dirtied;
+	c->buffers.shared_blks_written += stmt->buffers.shared_blks_written;
+	c->buffers.local_blks_hit += stmt->buffers.local_blks_hit;
+	c->buffers.local_blks_read += stmt->buffers.local_blks_read;
+	c->buffers.local_blks_dirtied += stmt->buffers.local_blks_dirtied;
+	c->buffers.local_blks_written += stmt->buffers.local_blks_written;
+	c->buffers.temp_blks_read += stmt->buffers.temp_blks_read;
+	c->buffers.temp_blks_written += stmt->buffers.temp_blks_written;
+	c->wal.wal_records += stmt->wal.wal_records;
+	c->wal.wal_fpi += stmt->wal.wal_fpi;
+	c->wal.wal_bytes += stmt->wal.wal_bytes;
+}
+
+static bool
+tracked(const DbuStatement *stmt)
+{
+	if (track_level == DBU_TRACK_NONE)
+		return false;
+	if (track_level == DBU_TRACK_TOP && stmt->nesting > 0)
+		return false;
+	if (stmt->operation == CMD_UTILITY)
+		return track_utility;
+	return stmt->query_id != 0;
+}
+
+static void
+make_key(StatementKey *key, const DbuStatement *stmt)
+{
+	memset(key, 0, sizeof(*key));
+	key->query_id = stmt->query_id;
+	key->database = MyDatabaseId;
+	key->username = GetUserId();
+	key->service = current_service;
+	key->toplevel = stmt->nesting == 0;
+}
+
+int
+dbu_track_stmt_want(const DbuStatement *stmt)
+{
+	if (!tracked(stmt))
+		return 0;
+	if (stmt->nesting == 0)
+	{
+		dbu_track_xact_prepare();
+		current_service = dbu_track_service_id();
+		dbu_track_statements_flush();
+	}
+	return INSTRUMENT_TIMER | INSTRUMENT_BUFFERS | INSTRUMENT_WAL;
+}
+
+void
+dbu_track_stmt_end(const DbuStatement *stmt)
+{
+	StatementKey key;
+	StatementEntry *entry;
+	char	   *text = NULL;
+	int			depth = stmt->nesting;
+	bool		planned;
+
+	make_key(&key, stmt);
+	if (key.query_id == 0)
+	{
+		/* a utility statement without identifier: its text is its identity */
+		text = dbu_track_normalize(stmt->source_text, stmt->location,
+								   stmt->length, track_query_size);
+		key.query_id = hash_bytes_extended((const unsigned char *) text, strlen(text), 0);
+	}
+
+	planned = stmt->operation != CMD_UTILITY && depth < MAX_PLAN_DEPTH &&
+		pending_plan[depth].query_id == stmt->query_id;
+
+	LWLockAcquire(&track_shared->lock, LW_SHARED);
+	entry = find_entry(&key);
+	if (entry == NULL || !DsaPointerIsValid(entry->text))
+	{
+		bool		no_text_again = entry != NULL && entry->counters.calls > 0;
+
+		/* once refused for want of room, a text is not tried at each call */
+		if (!no_text_again)
+		{
+			LWLockRelease(&track_shared->lock);
+			if (text == NULL)
+				text = dbu_track_normalize(stmt->source_text, stmt->location,
+										   stmt->length, track_query_size);
+			(void) dbu_shmem_dsa(); /* attach before the lock: it allocates */
+			LWLockAcquire(&track_shared->lock, LW_EXCLUSIVE);
+			entry = find_entry(&key);
+			if (entry == NULL)
+				entry = add_entry(&key, stmt->operation);
+			if (!DsaPointerIsValid(entry->text))
+			{
+				entry->operation = stmt->operation;
+				store_text(entry, text);
+			}
+		}
+	}
+
+	SpinLockAcquire(&entry->mutex);
+	count_execution(&entry->counters, stmt);
+	if (planned)
+	{
+		entry->counters.plans++;
+		entry->counters.total_plan_ms += pending_plan[depth].ms;
+		entry->counters.plan_cache_hits += pending_plan[depth].served;
+	}
+	if (entry->usage < MAX_USAGE)
+		entry->usage++;
+	SpinLockRelease(&entry->mutex);
+	LWLockRelease(&track_shared->lock);
+
+	if (planned)
+		pending_plan[depth].query_id = 0;
+	if (text != NULL)
+		pfree(text);
+}
+
+/* In an error path: plain stores and atomics only. */
+void
+dbu_track_stmt_abort(const DbuStatement *stmt, int sqlstate)
+{
+	StatementKey key;
+
+	if (!tracked(stmt) || stmt->query_id == 0)
+		return;
+	make_key(&key, stmt);
+	for (int i = 0; i < npending_errors; i++)
+	{
+		if (memcmp(&pending_errors[i].key, &key, sizeof(key)) == 0)
+		{
+			pending_errors[i].errors++;
+			return;
+		}
+	}
+	if (npending_errors == MAX_PENDING_ERRORS)
+	{
+		pg_atomic_fetch_add_u64(&track_shared->errors_dropped, 1);
+		return;
+	}
+	pending_errors[npending_errors].key = key;
+	pending_errors[npending_errors].errors = 1;
+	npending_errors++;
+}
+
+/* Move what error paths left behind into the table. */
+void
+dbu_track_statements_flush(void)
+{
+	if (npending_errors == 0)
+		return;
+
+	(void) dbu_shmem_dsa();		/* eviction may free a text: attach before the lock */
+	LWLockAcquire(&track_shared->lock, LW_EXCLUSIVE);
+	for (int i = 0; i < npending_errors; i++)
+	{
+		StatementEntry *entry = find_entry(&pending_errors[i].key);
+
+		/* a first execution that failed: its text comes with the next one */
+		if (entry == NULL)
+			entry = add_entry(&pending_errors[i].key, CMD_UNKNOWN);
+		entry->counters.errors += pending_errors[i].errors;
+	}
+	npending_errors = 0;
+	LWLockRelease(&track_shared->lock);
+}
+
+void
+dbu_track_plan_end(const DbuPlanRequest *req, const PlannedStmt *plan, double plan_ms)
+{
+	if (track_level == DBU_TRACK_NONE || req->nesting >= MAX_PLAN_DEPTH)
+		return;
+	pending_plan[req->nesting].query_id = (uint64) plan->queryId;
+	pending_plan[req->nesting].ms = plan_ms;
+	pending_plan[req->nesting].served = req->served;
+}
+
+/* Forget all statements. Exclusive lock; the caller attached the DSA area. */
+void
+dbu_track_statements_reset(void)
+{
+	for (int i = 0; i < track_nbuckets; i++)
+	{
+		while (track_buckets[i] >= 0)
+			remove_entry(&track_entries[track_buckets[i]]);
+	}
+}

@@ -1,0 +1,270 @@
+/*-------------------------------------------------------------------------
+ *
+ * transactions.c
+ *	  Transactions per (service, database, user), through mailboxes.
+ *
+ * A transaction ends where nothing may lock, allocate or fail, so each process
+ * counts into a mailbox of its own in shared memory.  Its key is fixed by the
+ * last statement before the end (dbu_track_xact_prepare, where locks are
+ * allowed); when the key changes and when the process exits the mailbox is
+ * emptied into the totals under the exclusive lock.  Readers add mailboxes to
+ * totals, so that nothing is late.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "core/compat.h"
+#include "core/access.h"
+#include "core/errors.h"
+#include "core/shmem.h"
+#include "track/track.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "storage/ipc.h"
+#include "storage/proc.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+PG_FUNCTION_INFO_V1(dbutil_transactions);
+
+static TransactionMailbox *mailbox = NULL;
+
+static void
+begin_write(void)
+{
+	pg_atomic_write_u32(&mailbox->change, pg_atomic_read_u32(&mailbox->change) + 1);
+	pg_write_barrier();
+}
+
+static void
+end_write(void)
+{
+	pg_write_barrier();
+	pg_atomic_write_u32(&mailbox->change, pg_atomic_read_u32(&mailbox->change) + 1);
+}
+
+static void
+add_counters(TransactionCounters *into, const TransactionCounters *from)
+{
+	int64		before = into->commits + into->rollbacks;
+
+	if (from->commits + from->rollbacks == 0)
+		return;
+	if (before == 0 || from->min_ms < into->min_ms)
+		into->min_ms = from->min_ms;
+	into->max_ms = Max(into->max_ms, from->max_ms);
+	into->commits += from->commits;
+	into->rollbacks += from->rollbacks;
+	into->statements += from->statements;
+	into->wrote += from->wrote;
+	into->total_ms += from->total_ms;
+	into->total_commit_ms += from->total_commit_ms;
+	into->max_commit_ms = Max(into->max_commit_ms, from->max_commit_ms);
+	dbu_track_histogram_merge(&into->durations, &from->durations);
+	dbu_track_histogram_merge(&into->commits_histogram, &from->commits_histogram);
+}
+
+/* Add an entry to a list of totals; false when it is full. */
+static bool
+add_entry(TransactionEntry *list, int32 *used, int size, const TransactionEntry *entry)
+{
+	for (int i = 0; i < *used; i++)
+	{
+		if (memcmp(&list[i].key, &entry->key, sizeof(entry->key)) == 0)
+		{
+			add_counters(&list[i].counters, &entry->counters);
+			return true;
+		}
+	}
+	if (*used >= size)
+		return false;
+	list[*used] = *entry;
+	(*used)++;
+	return true;
+}
+
+/*
+ * Empty this process' mailbox into the totals.  Under the exclusive lock no
+ * reader is between the two, so each count is seen once.
+ */
+void
+dbu_track_transactions_flush(void)
+{
+	if (mailbox == NULL || !mailbox->used)
+		return;
+
+	LWLockAcquire(&track_shared->lock, LW_EXCLUSIVE);
+	if (mailbox->generation == pg_atomic_read_u32(&track_shared->generation) &&
+		!add_entry(track_transactions, &track_shared->ntransactions,
+				   track_ntransactions, &mailbox->entry))
+		pg_atomic_fetch_add_u64(&track_shared->transactions_dropped,
+								mailbox->entry.counters.commits + mailbox->entry.counters.rollbacks);
+	begin_write();
+	mailbox->used = false;
+	memset(&mailbox->entry.counters, 0, sizeof(mailbox->entry.counters));
+	end_write();
+	LWLockRelease(&track_shared->lock);
+}
+
+static void
+at_exit(int code, Datum arg)
+{
+	dbu_track_statements_flush();
+	dbu_track_transactions_flush();
+}
+
+/*
+ * Called at each statement, where locks are allowed: the transaction that it
+ * belongs to will be counted under this key.
+ */
+void
+dbu_track_xact_prepare(void)
+{
+	TransactionKey *key;
+	const char *service = dbu_service();
+
+	if (mailbox == NULL)
+	{
+		mailbox = &track_mailboxes[MyProc - ProcGlobal->allProcs];
+		before_shmem_exit(at_exit, (Datum) 0);
+		/* emptied by the process that had it before */
+		Assert(!mailbox->used);
+	}
+	key = &mailbox->entry.key;
+	if (mailbox->used && key->database == MyDatabaseId && key->username == GetUserId() &&
+		strncmp(key->service, service, NAMEDATALEN - 1) == 0)
+		return;
+
+	dbu_track_transactions_flush();
+	begin_write();
+	memset(&mailbox->entry, 0, sizeof(mailbox->entry));
+	strlcpy(key->service, service, NAMEDATALEN);
+	key->database = MyDatabaseId;
+	key->username = GetUserId();
+	mailbox->generation = pg_atomic_read_u32(&track_shared->generation);
+	mailbox->used = true;
+	end_write();
+}
+
+/* After the commit record, or in an error path: plain stores only. */
+void
+dbu_track_xact_end(const DbuTransaction *xact)
+{
+	TransactionCounters *c;
+	uint32		generation;
+
+	if (mailbox == NULL || !mailbox->used || track_level == DBU_TRACK_NONE)
+		return;
+
+	c = &mailbox->entry.counters;
+	generation = pg_atomic_read_u32(&track_shared->generation);
+	begin_write();
+	if (mailbox->generation != generation)
+	{
+		memset(c, 0, sizeof(*c));
+		mailbox->generation = generation;
+	}
+	if (c->commits + c->rollbacks == 0 || xact->duration_ms < c->min_ms)
+		c->min_ms = xact->duration_ms;
+	c->max_ms = Max(c->max_ms, xact->duration_ms);
+	c->total_ms += xact->duration_ms;
+	c->statements += xact->statements;
+	c->wrote += xact->wrote;
+	dbu_track_histogram_add(&c->durations, xact->duration_ms);
+	if (xact->committed)
+	{
+		c->commits++;
+		c->total_commit_ms += xact->commit_ms;
+		c->max_commit_ms = Max(c->max_commit_ms, xact->commit_ms);
+		dbu_track_histogram_add(&c->commits_histogram, xact->commit_ms);
+	}
+	else
+		c->rollbacks++;
+	end_write();
+}
+
+/* A whole copy of a mailbox, or false when it holds nothing that counts. */
+static bool
+read_mailbox(TransactionMailbox *box, TransactionEntry *copy)
+{
+	for (;;)
+	{
+		uint32		before = pg_atomic_read_u32(&box->change);
+		bool		counts;
+
+		pg_read_barrier();
+		counts = box->used &&
+			box->generation == pg_atomic_read_u32(&track_shared->generation);
+		*copy = box->entry;
+		pg_read_barrier();
+		if ((before & 1) == 0 && before == pg_atomic_read_u32(&box->change))
+			return counts && copy->counters.commits + copy->counters.rollbacks > 0;
+		CHECK_FOR_INTERRUPTS();
+	}
+}
+
+Datum
+dbutil_transactions(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	int			room;
+	int32		used;
+	TransactionEntry *all;
+
+	dbu_require_preload("dbutil.transactions");
+	InitMaterializedSRF(fcinfo, 0);
+
+	/*
+	 * Totals and mailboxes are copied under the shared lock, which keeps them
+	 * from being moved from one to the other.  CHECK_FOR_INTERRUPTS does
+	 * nothing while it is held; a writer is done within nanoseconds.
+	 */
+	room = track_ntransactions + track_nmailboxes;
+	all = palloc_extended(mul_size(room, sizeof(TransactionEntry)), MCXT_ALLOC_HUGE);
+	LWLockAcquire(&track_shared->lock, LW_SHARED);
+	used = track_shared->ntransactions;
+	memcpy(all, track_transactions, used * sizeof(TransactionEntry));
+	for (int i = 0; i < track_nmailboxes; i++)
+	{
+		TransactionEntry copy;
+
+		if (track_mailboxes[i].used && read_mailbox(&track_mailboxes[i], &copy))
+			(void) add_entry(all, &used, room, &copy);
+	}
+	LWLockRelease(&track_shared->lock);
+
+	for (int i = 0; i < used; i++)
+	{
+		TransactionKey *key = &all[i].key;
+		TransactionCounters *c = &all[i].counters;
+		int64		count = c->commits + c->rollbacks;
+		Datum		values[17];
+		bool		nulls[17] = {0};
+		int			n = 0;
+
+		values[n++] = CStringGetTextDatum(key->service);
+		values[n++] = ObjectIdGetDatum(key->database);
+		values[n++] = ObjectIdGetDatum(key->username);
+		values[n++] = Int64GetDatum(c->commits);
+		values[n++] = Int64GetDatum(c->rollbacks);
+		values[n++] = Int64GetDatum(c->statements);
+		values[n++] = Int64GetDatum(c->wrote);
+		values[n++] = Float8GetDatum(c->total_ms);
+		values[n++] = Float8GetDatum(c->min_ms);
+		values[n++] = Float8GetDatum(c->max_ms);
+		values[n++] = Float8GetDatum(c->total_ms / count);
+		values[n++] = Float8GetDatum(dbu_track_histogram_percentile(&c->durations, 0.50));
+		values[n++] = Float8GetDatum(dbu_track_histogram_percentile(&c->durations, 0.95));
+		values[n++] = Float8GetDatum(dbu_track_histogram_percentile(&c->durations, 0.99));
+		nulls[n] = c->commits == 0;
+		values[n++] = Float8GetDatum(c->commits > 0 ? c->total_commit_ms / c->commits : 0);
+		nulls[n] = c->commits == 0;
+		values[n++] = Float8GetDatum(dbu_track_histogram_percentile(&c->commits_histogram, 0.99));
+		nulls[n] = c->commits == 0;
+		values[n++] = Float8GetDatum(c->max_commit_ms);
+		Assert(n == (int) lengthof(values));
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	pfree(all);
+	return (Datum) 0;
+}
