@@ -31,7 +31,7 @@ ORDER BY identity COLLATE "C";
 SELECT E'\n## Functions and procedures\n\n| name and parameters | returns | who | what |\n|---|---|---|---|';
 
 SELECT format('| `%s(%s)` | `%s` | %s | %s |', p.pronamespace::regnamespace || '.' || quote_ident(proname),
-              pg_temp.cell(pg_get_function_arguments(p.oid)),
+              pg_temp.cell(regexp_replace(pg_get_function_arguments(p.oid), '(, )?OUT .*$', '')),
               pg_temp.cell(coalesce(pg_get_function_result(p.oid), 'procedure')),
               pg_temp.who(proacl, 'f', proowner),
               pg_temp.cell(obj_description(p.oid, 'pg_proc')))
