@@ -43,7 +43,9 @@ demo_remove_server()
 	socket=$(cat "$DEMO/socket" 2>/dev/null || true)
 	case $socket in
 		/tmp/dbu.[A-Za-z0-9][A-Za-z0-9][A-Za-z0-9][A-Za-z0-9][A-Za-z0-9][A-Za-z0-9])
-			[ ! -O "$socket" ] && [ "$(id -u)" != 0 ] || rm -rf -- "$socket"
+			if [ -O "$socket" ] || [ "$(id -u)" = 0 ]; then
+				rm -rf -- "$socket"
+			fi
 			;;
 	esac
 	rm -rf -- "${DEMO:?}/data" "$DEMO/data.log" "$DEMO/socket"

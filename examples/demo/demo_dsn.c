@@ -7,7 +7,8 @@
  * Prints the connection string in keyword form on one line, to which a script
  * may append other settings (libpq takes the last of each), and on a second
  * line the password, which must not appear among a program's arguments: give
- * it to programs as PGPASSWORD.
+ * it to programs as PGPASSWORD.  The application_name is left out: each program
+ * gives its own.
  */
 #include <libpq-fe.h>
 #include <stdio.h>
@@ -66,7 +67,7 @@ main(void)
 		}
 		if (strcmp(option->keyword, "password") == 0)
 			password = option->val;
-		else
+		else if (strcmp(option->keyword, "application_name") != 0)
 			print_quoted(option->keyword, option->val);
 	}
 	printf("\n%s\n", password);

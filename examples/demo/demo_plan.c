@@ -92,18 +92,19 @@ run(const Server *server, const char *sql, uint64_t *hash)
 static double
 server_cpu_us(const Server *server)
 {
-	unsigned long long ns = 0;
-	FILE			  *file;
+	char   line[128];
+	double us = 0;
+	FILE  *file;
 
 	if (!server->cpu)
 		return 0;
 	file = fopen(server->schedstat, "r");
 	if (file == NULL)
 		return 0;
-	if (fscanf(file, "%llu", &ns) != 1)
-		ns = 0;
+	if (fgets(line, sizeof(line), file) != NULL)
+		us = (double) strtoull(line, NULL, 10) / 1000; /* its first number: ns */
 	fclose(file);
-	return (double) ns / 1000;
+	return us;
 }
 
 static int
@@ -124,7 +125,7 @@ static int
 set_arm(const Server *server, int arm)
 {
 	return run(server,
-			   arm == ON ? "SET dbutil.plan_cache = on; SET dbutil.service = 'plan-cache-on'"
+			   arm == ON ? "SET dbutil.plan_cache = auto; SET dbutil.service = 'plan-cache-on'"
 						 : "SET dbutil.plan_cache = off; SET dbutil.service = 'plan-cache-off'",
 			   NULL);
 }

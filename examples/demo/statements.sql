@@ -1,8 +1,11 @@
--- The statements that took the most time, and for each its slowest service.
-SELECT service, left(regexp_replace(query, '\s+', ' ', 'g'), 34) AS statement, calls, rows,
-	   round(total_exec_time::numeric) AS total, round(p50_exec_time::numeric, 3) AS p50,
-	   round(p95_exec_time::numeric, 3) AS p95, round(p99_exec_time::numeric, 3) AS p99
-FROM dbutil.statements
-WHERE database_name = current_database()
-  AND service IN ('payments', 'market-data', 'reporting') AND toplevel
-ORDER BY service, total_exec_time DESC;
+-- The five statements of each service that took the most time in all.
+SELECT service, statement, calls, total, p50, p95, p99
+FROM (SELECT service, left(regexp_replace(query, '\s+', ' ', 'g'), 36) AS statement, calls,
+			 round(total_exec_time::numeric) AS total, round(p50_exec_time::numeric, 3) AS p50,
+			 round(p95_exec_time::numeric, 3) AS p95, round(p99_exec_time::numeric, 3) AS p99,
+			 row_number() OVER (PARTITION BY service ORDER BY total_exec_time DESC) AS place
+	  FROM dbutil.statements
+	  WHERE database_name = current_database() AND toplevel
+		AND service IN ('payments', 'market-data', 'reporting')) AS s
+WHERE place <= 5
+ORDER BY service, place;

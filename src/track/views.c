@@ -15,6 +15,8 @@
 #include "core/shmem.h"
 #include "track/track.h"
 
+#include <math.h>
+
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"

@@ -1,0 +1,233 @@
+/*-------------------------------------------------------------------------
+ *
+ * plancache.h
+ *	  Private header of the plan cache: what its files share.
+ *
+ *	plancache.c		settings, the planner callback: look up, serve, admit
+ *	recognise.c		is the statement accepted; its hash; which literals lift
+ *	environment.c	the settings that a plan depends on
+ *	store.c			entries, memory, eviction, invalidation
+ *	instance.c		plans with places for literals, and filling them
+ *	judge.c			may a generic plan stand for every literal?
+ *	views.c			the SQL surface
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DBU_PLANCACHE_H
+#define DBU_PLANCACHE_H
+
+#include "core/compat.h"
+#include "core/module.h"
+
+#include "lib/ilist.h"
+#include "nodes/pathnodes.h"
+#include "storage/block.h"
+#include "utils/timestamp.h"
+
+typedef enum DbuCacheMode
+{
+	DBU_CACHE_OFF,
+	DBU_CACHE_EXACT,
+	DBU_CACHE_AUTO,
+	DBU_CACHE_FORCE
+} DbuCacheMode;
+
+/*
+ * Everything that is counted, and every reason there is for not serving: the
+ * kind and name shown in dbutil.plan_cache_stats, and what it means.
+ */
+#define DBU_PLAN_EVENTS(X) \
+	X(NONE, "", "", "") \
+	/* served */ \
+	X(HIT_GENERIC, "hit", "generic", "a plan for any literal was served") \
+	X(HIT_EXACT, "hit", "exact", "the plan of the same literals was served") \
+	/* accepted, but planned */ \
+	X(MISS_FIRST, "miss", "first_sight", "seen fewer than dbutil.plan_cache_min_calls times") \
+	X(MISS_ADMIT, "miss", "admission", "planned and looked at for admission") \
+	X(MISS_STALE, "miss", "stale", "the stored plan had become invalid") \
+	X(MISS_AGE, "miss", "age", "the stored plan was older than dbutil.plan_cache_max_age") \
+	X(MISS_SIZE, "miss", "size", "a relation had grown or shrunk too much since planning") \
+	X(MISS_VERIFY, "miss", "verify", "planned to compare costs with the stored plan") \
+	/* not accepted by its form */ \
+	X(REF_COMMAND, "refusal", "command", "not a plain SELECT") \
+	X(REF_CLAUSE, "refusal", "clause", "a clause that is not accepted (GROUP BY, DISTINCT, WITH, UNION, FOR UPDATE, ...)") \
+	X(REF_ROW_SECURITY, "refusal", "row_security", "a table with row security") \
+	X(REF_RELATION, "refusal", "relation", "something in FROM that is no ordinary or partitioned table (view, function, subquery, catalog)") \
+	X(REF_EXPRESSION, "refusal", "expression", "a kind of expression that is not accepted") \
+	X(REF_FUNCTION, "refusal", "function", "a function, operator or aggregate that is not built in") \
+	X(REF_TYPE, "refusal", "type", "a constant of a type that is not built in") \
+	X(REF_PARAMS, "refusal", "parameters", "bound parameters") \
+	X(REF_HINT, "refusal", "hint", "the text holds a planner hint") \
+	X(REF_HOOKS, "refusal", "other_extension", "another extension changes how relations are planned") \
+	X(REF_SETTINGS, "refusal", "settings", "the planner's settings cannot be read") \
+	/* accepted by its form, but its plan is not stored */ \
+	X(REF_TRANSIENT, "refusal", "transient_plan", "the plan holds for this moment or role only") \
+	X(REF_PLAN_NODE, "refusal", "plan_node", "a kind of plan node that is not accepted") \
+	X(REF_LOCKS, "refusal", "extra_locks", "more than dbutil.plan_cache_max_extra_locks relations beyond the named ones") \
+	X(REF_DDL, "refusal", "ddl", "the transaction changed catalogs") \
+	X(REF_MOVED, "refusal", "moved", "catalogs changed while it was planned") \
+	X(REF_CHEAP, "refusal", "cheap", "planning takes less than dbutil.plan_cache_min_plan_time") \
+	X(REF_SIZE, "refusal", "too_large", "one plan larger than an eighth of dbutil.plan_cache_memory") \
+	X(REF_COST, "exact_only", "generic_cost", "the generic plan costs more than dbutil.plan_cache_regret allows") \
+	X(REF_SKEW, "exact_only", "skew", "a literal is compared with a skewed column") \
+	X(REF_INDEX, "exact_only", "partial_index", "a literal is compared with a column of a partial or expression index") \
+	X(REF_GENERIC_NODE, "exact_only", "generic_node", "the generic plan holds a literal where it cannot be replaced") \
+	/* upkeep */ \
+	X(STORED, "upkeep", "stored", "plans and verdicts stored") \
+	X(EVICTED, "upkeep", "evicted", "entries removed for want of room") \
+	X(INVALIDATED, "upkeep", "invalidated", "entries that a catalog change made invalid")
+
+typedef enum DbuPlanEvent
+{
+#define X(id, kind, name, text) DBU_PLAN_##id,
+	DBU_PLAN_EVENTS(X)
+#undef X
+	DBU_PLAN_NEVENTS
+} DbuPlanEvent;
+
+/* One literal that is lifted, and what it is compared with. */
+typedef struct DbuLiteral
+{
+	Const	   *node;			/* in the Query; while lifted a Param is there */
+	Const		saved;			/* its contents */
+	Index		varno;			/* column on the other side, 0: not a column */
+	AttrNumber	varattno;
+} DbuLiteral;
+
+/* What recognise.c found out about a Query. */
+typedef struct DbuRecognised
+{
+	Query	   *query;
+	DbuPlanEvent refusal;		/* DBU_PLAN_NONE: accepted */
+	uint64		hash;			/* without the lifted literals */
+	uint64		exact_hash;		/* with them */
+	int			nrelations;		/* relations named */
+	bool		partitioned;	/* exact level only */
+	int			nliterals;
+	int			max_literals;	/* room in literals */
+	DbuLiteral *literals;
+	bool		too_many;		/* more than dbutil.plan_cache_max_params */
+	int			location;		/* saved while the locations are zeroed */
+	int			length;
+} DbuRecognised;
+
+typedef struct DbuPlanEnvironment DbuPlanEnvironment;
+
+/* Who asks for a plan: the part of the key that is not in the Query. */
+typedef struct DbuPlanContext
+{
+	const DbuPlanEnvironment *environment;
+	Oid			role;
+	int			cursor_options;
+	DbuCacheMode mode;
+} DbuPlanContext;
+
+typedef enum DbuEntryState
+{
+	DBU_ENTRY_SERVING,
+	DBU_ENTRY_EXACT_ONLY,		/* a verdict: no generic plan, see reason */
+	DBU_ENTRY_REFUSED			/* a verdict: no plan at all, see reason */
+} DbuEntryState;
+
+/*
+ * An entry lives in its own memory context, a child of the store's.  Only
+ * `valid` changes at any time (invalidation callbacks); an entry is freed only
+ * by store.c's functions, never by a callback.
+ */
+typedef struct DbuPlanEntry
+{
+	dlist_node	node;			/* in order of use */
+	struct DbuPlanEntry *next;	/* in its bucket */
+	MemoryContext context;
+	Size		bytes;
+	uint64		hash;
+	uint64		serial;
+	DbuPlanContext key_context;
+	Query	   *key;			/* lifted, locations zeroed */
+	bool		exact;			/* level: literals part of the key */
+	DbuEntryState state;
+	DbuPlanEvent reason;		/* of a verdict */
+	bool		valid;
+	int			nparams;
+	int			nplaces;		/* places in plan where literals go */
+	PlannedStmt *plan;			/* NULL in a verdict */
+	int			nrelations;
+	Oid		   *relations;
+	BlockNumber *pages;			/* at planning; of plan's relations, or NULL */
+	uint64		query_id;
+	int64		calls;
+	int64		hits;
+	double		planning_us;
+	double		saved_us;
+	double		generic_cost;
+	double		custom_cost;
+	TimestampTz created;
+	TimestampTz sized;			/* relation sizes were last looked at */
+	TimestampTz last_used;
+} DbuPlanEntry;
+
+/* plancache.c: settings and counters */
+extern int	dbu_plancache_mode;
+extern int	dbu_plancache_memory;	/* kB */
+extern int	dbu_plancache_min_calls;
+extern int	dbu_plancache_min_plan_time;	/* microseconds */
+extern int	dbu_plancache_max_params;
+extern int	dbu_plancache_max_extra_locks;
+extern int	dbu_plancache_max_age;	/* seconds, 0: no limit */
+extern double dbu_plancache_regret;
+extern double dbu_plancache_verify;
+extern uint64 dbu_plancache_counts[DBU_PLAN_NEVENTS];
+extern const char *const dbu_plancache_event_kind[DBU_PLAN_NEVENTS];
+extern const char *const dbu_plancache_event_name[DBU_PLAN_NEVENTS];
+extern const char *const dbu_plancache_event_text[DBU_PLAN_NEVENTS];
+
+/*
+ * Is the request acceptable at all, by text, parameters and company?  Fills
+ * context when it is.
+ */
+extern DbuPlanEvent dbu_plancache_context(const char *query_string,
+										  ParamListInfo bound_params,
+										  int cursor_options,
+										  DbuPlanContext *context);
+
+/* recognise.c */
+extern void dbu_plancache_recognise(Query *query, const DbuPlanContext *context,
+									DbuRecognised *rec);
+extern bool dbu_plancache_lift(DbuRecognised *rec);
+extern void dbu_plancache_restore(DbuRecognised *rec);
+
+/* environment.c */
+extern const DbuPlanEnvironment *dbu_plancache_environment(void);
+extern void dbu_plancache_environment_reset(void);
+
+/* store.c */
+extern void dbu_plancache_store_init(void);
+extern uint64 dbu_plancache_generation(void);
+extern bool dbu_plancache_in_ddl(void);
+extern DbuPlanEntry *dbu_plancache_find(DbuRecognised *rec, bool exact,
+										const DbuPlanContext *context);
+extern DbuPlanEntry *dbu_plancache_find_serial(uint64 hash, uint64 serial);
+extern uint32 dbu_plancache_sighting(uint64 hash);
+extern DbuPlanEntry *dbu_plancache_entry_new(DbuRecognised *rec, bool exact,
+											 const DbuPlanContext *context);
+extern void dbu_plancache_entry_dependencies(DbuPlanEntry *entry);
+extern bool dbu_plancache_entry_link(DbuPlanEntry *entry);
+extern void dbu_plancache_entry_drop(DbuPlanEntry *entry);
+extern void dbu_plancache_entry_used(DbuPlanEntry *entry);
+extern void dbu_plancache_store_reset(void);
+extern Size dbu_plancache_store_bytes(void);
+extern int	dbu_plancache_store_entries(void);
+extern dlist_head *dbu_plancache_store_list(void);
+
+/* instance.c */
+extern bool dbu_plancache_accepts_plan(PlannedStmt *plan);
+extern bool dbu_plancache_make_places(PlannedStmt *plan, int *nplaces);
+extern PlannedStmt *dbu_plancache_instance(const DbuPlanEntry *entry,
+										   const DbuRecognised *rec);
+
+/* judge.c */
+extern DbuPlanEvent dbu_plancache_judge_literals(const DbuRecognised *rec);
+extern void dbu_plancache_measure(DbuPlanEntry *entry);
+extern bool dbu_plancache_resized(DbuPlanEntry *entry);
+
+#endif							/* DBU_PLANCACHE_H */
