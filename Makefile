@@ -43,7 +43,8 @@ PG_CONFIG ?= pg_config
 PG_CPPFLAGS = -Isrc -isystem $(shell $(PG_CONFIG) --includedir-server) \
 	-DDBUTIL_VERSION='"$(EXTVERSION)"'
 PG_CFLAGS = -std=gnu11 -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare \
-	-Wno-missing-field-initializers -Wno-declaration-after-statement
+	-Wno-missing-field-initializers -Wno-declaration-after-statement \
+	-Wno-missing-variable-declarations
 override with_llvm = no
 
 PGXS := $(shell $(PG_CONFIG) --pgxs)

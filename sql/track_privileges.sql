@@ -12,11 +12,15 @@ SET ROLE regress_track_b;
 SELECT query, queryid IS NULL AS hidden, calls FROM dbutil.statements WHERE username = 'regress_track_a' AND operation = 'select';
 SELECT service FROM dbutil.statement_histogram(0);
 SELECT dbutil.track_reset();
+SET dbutil.track = 'all';
+SET dbutil.track_utility = off;
+SELECT count(*) > 0 AS some FROM dbutil.transactions;
+SELECT count(*) > 0 AS some FROM dbutil.services;
+SELECT entries > 0 AS some FROM dbutil.track_info();
 SET ROLE regress_track_member;
 SELECT query, queryid IS NULL AS hidden, calls FROM dbutil.statements WHERE username = 'regress_track_a' AND operation = 'select';
 SET ROLE regress_track_stats;
 SELECT query, queryid IS NULL AS hidden, calls FROM dbutil.statements WHERE username = 'regress_track_a' AND operation = 'select';
-SET dbutil.track = 'none';
 RESET ROLE;
 -- the identifier of another role's statement finds nothing for who may not see it
 SELECT queryid AS qid FROM dbutil.statements WHERE username = 'regress_track_a' AND operation = 'select' \gset

@@ -7,8 +7,8 @@
 #   make check TESTS="bulk_insert"   only these: a file of sql/ or
 #                                    test/isolation/specs/ or test/t/ (with or
 #                                    without its ending), a program of
-#                                    test/client/, `client`, `surface` or
-#                                    `upgrade`
+#                                    test/client/, `client`, `surface`,
+#                                    `upgrade` or `demo`
 #
 # The last line is `N passed, N failed, N skipped`; the exit status is 0 only
 # if something passed and nothing failed. All output of the tests stays in
@@ -28,6 +28,7 @@ ISOLATION=()
 TAP=()
 CLIENT=()
 SURFACE=()
+DEMO=
 
 # --- what to run ----------------------------------------------------------
 
@@ -54,6 +55,7 @@ select_tests()
 		mapfile -t TAP < <(names test/t .pl)
 		[ ! -f "$DBUTIL_ROOT/test/client/Makefile" ] || CLIENT=(all)
 		SURFACE=(surface upgrade)
+		DEMO=1
 		return 0
 	fi
 	for name in $TESTS; do
@@ -67,6 +69,7 @@ select_tests()
 		case $base in
 			client) CLIENT=(all); found=1 ;;
 			surface | upgrade) SURFACE+=("$base"); found=1 ;;
+			demo) DEMO=1; found=1 ;;
 		esac
 		[ -n "$found" ] ||
 			die "no test is called '$name': look in sql/, test/isolation/specs/, test/t/ and test/client/"
@@ -215,6 +218,16 @@ surface_tests()
 	count "$1" "$dir.out" "$status" "$dir.err" "$((SECONDS - start)) s"
 }
 
+# demo_test: test/demo, `make demo` on a small scale and its refusals.
+demo_test()
+{
+	local dir=$OUT/demo status=0 start=$SECONDS
+
+	DBUTIL_STAGE_DIR=$WORK run_child timeout -k 15 "$LIMIT" bash "$DBUTIL_ROOT/test/demo/run.sh" \
+		>"$dir.out" 2>"$dir.err" || status=$?
+	count demo "$dir.out" "$status" "$dir.err" "$((SECONDS - start)) s"
+}
+
 # --- the run --------------------------------------------------------------
 
 bash "$DBUTIL_ROOT/tools/deps.sh" check
@@ -257,6 +270,7 @@ done
 for name in "${SURFACE[@]+"${SURFACE[@]}"}"; do
 	surface_tests "$name"
 done
+[ -z "$DEMO" ] || demo_test
 
 note "PostgreSQL $PG_MAJOR, $((SECONDS - START)) s, all output is in $OUT"
 if [ ${#FAILURES[@]} -gt 0 ]; then

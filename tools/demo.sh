@@ -222,7 +222,7 @@ start_private()
 	server_start "$DEMO/data" "$SOCKET" "$port"
 	CONNECT="host=$SOCKET port=$port user=postgres"
 	SHOWN_CONNECT="-h $SOCKET -p $port -U postgres"
-	say "running       in build/demo as user $(server_user), socket $SOCKET, port $port, no TCP"
+	say "running       as user $(server_user), socket $SOCKET, port $port, no TCP"
 	client "$LOG/create.log" "$PG_BINDIR/createdb" -h "$SOCKET" -p "$port" -U postgres "$DB" ||
 		die "cannot create the database: $(last_error "$LOG/create.log")"
 }
@@ -351,7 +351,7 @@ show_load()
 	count=$(sed -nE 's/^transactions +([0-9]+) .*/\1/p' "$LOG/demo_load.log")
 	say ""
 	say "no write lost or doubled: the four sums agree (examples/demo/balances.sql)"
-	query payments balances -v "committed=${count:-0}"
+	query demo balances -v "committed=${count:-0}"
 	grep -q '| ok' "$LOG/balances.log" ||
 		die "the sums in pgbench's tables do not agree: see $LOG/balances.log"
 }
@@ -413,6 +413,10 @@ show_analysis()
 {
 	title "a slow query, analysed (service: reporting; examples/demo/slow_query.sql)"
 	query reporting slow_query
+}
+
+show_health()
+{
 	title "health (examples/demo/health.sql)"
 	query demo health
 }
@@ -432,6 +436,8 @@ demo_dir
 }
 unset PGAPPNAME	# names the services here
 LOG=$DEMO/log
+SHOWN_DEMO=$DEMO
+[ ! "$DBUTIL_ROOT/build" -ef "$BUILD" ] || SHOWN_DEMO=build/demo
 rm -rf -- "$LOG"
 give "$LOG"
 
@@ -451,8 +457,9 @@ make_extension
 show_load
 show_bulk
 show_plan_cache
-show_tracking
 show_analysis
+show_tracking
+show_health
 
 if [ "$MODE" = private ]; then
 	title "look around"
@@ -467,4 +474,4 @@ else
 	[ ${#SKIPPED[@]} = 0 ] || say "skipped       ${#SKIPPED[@]} part(s) for want of preload, see above"
 	DONE=1
 fi
-printf '\ndemo done in %d s; all output is in %s\n' "$SECONDS" "$LOG"
+printf '\ndemo done in %d s; all output is in %s/log\n' "$SECONDS" "$SHOWN_DEMO"

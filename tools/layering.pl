@@ -140,7 +140,7 @@ sub check_install_sql
 	forbid('or-replace', $file, $code, qr/\b(IF\s+NOT\s+EXISTS)\b/i,
 		'an install script must not take over what a user made before');
 	forbid('search-path', $file, $code,
-		qr/\bSET\s+search_path\s*(?:=|TO)\s*(?!pg_catalog\b[^;\n]*\bpg_temp\b)([^\n]*)/i,
+		qr/\bSET\s+search_path\s*(?:=|TO)\s*+(?!pg_catalog\b[^;\n]*\bpg_temp\b)([^\n]*)/i,
 		'a search path begins with pg_catalog and names pg_temp last');
 	for my $statement (statements($code))
 	{

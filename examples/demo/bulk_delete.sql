@@ -1,5 +1,6 @@
 -- Every tenth tick goes, by an array of its keys, in one call.
-INSERT INTO timings
-SELECT 'delete', 'bulk', deleted, elapsed_ms
-FROM dbutil.bulk_delete('ticks', (SELECT array_agg(id) FROM tick_feed WHERE id % 10 = 3))
+SELECT * FROM dbutil.bulk_delete('ticks', (SELECT array_agg(id) FROM tick_feed
+										   WHERE id % 10 = 3)) \gset
+
+INSERT INTO timings VALUES ('delete', 'bulk', :deleted, :elapsed_ms)
 RETURNING format('bulk_delete   %s rows in %s ms', row_count, round(ms::numeric));

@@ -38,3 +38,4 @@ FROM dbutil.bulk_update('sample', (SELECT jsonb_agg(jsonb_build_object('id', id,
 INSERT INTO timings
 SELECT 'delete', 'bulk, sample', deleted, elapsed_ms
 FROM dbutil.bulk_delete('sample', (SELECT array_agg(id) FROM tick_feed WHERE id <= 5000));
+DROP TABLE sample;

@@ -26,7 +26,7 @@ PG_FUNCTION_INFO_V1(dbutil_bulk_insert);
 PG_FUNCTION_INFO_V1(dbutil_bulk_update);
 PG_FUNCTION_INFO_V1(dbutil_bulk_delete);
 
-int			bulk_chunk_rows = 10000;
+int			dbu_bulk_chunk_rows = 10000;
 
 static const char *
 word_argument(FunctionCallInfo fcinfo, int i, const char *parameter,
@@ -51,7 +51,7 @@ chunk_rows_argument(FunctionCallInfo fcinfo, int i)
 	int32		value;
 
 	if (PG_ARGISNULL(i))
-		return bulk_chunk_rows;
+		return dbu_bulk_chunk_rows;
 	value = PG_GETARG_INT32(i);
 	if (value < 1)
 		ereport(ERROR,
@@ -235,7 +235,7 @@ init(void)
 	DefineCustomIntVariable("dbutil.bulk_chunk_rows",
 							"Rows that a bulk function writes in one statement.",
 							"Used where a call gives no chunk_rows.",
-							&bulk_chunk_rows, 10000, 1, 10000000,
+							&dbu_bulk_chunk_rows, 10000, 1, 10000000,
 							PGC_USERSET, 0, NULL, NULL, NULL);
 }
 

@@ -90,7 +90,7 @@ typedef struct BulkCounts
 } BulkCounts;
 
 /* bulk.c */
-extern int	bulk_chunk_rows;	/* dbutil.bulk_chunk_rows */
+extern int	dbu_bulk_chunk_rows;	/* dbutil.bulk_chunk_rows */
 
 /* target.c */
 extern BulkTarget *dbu_bulk_target(Oid relid, BulkOp op);

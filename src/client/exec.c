@@ -170,7 +170,7 @@ dbpool_exec(dbpool_lease lease, int64_t deadline, const char *sql, const dbpool_
 	if (status == RUN_TIMEOUT)
 	{
 		slot->condemned = true;
-		dbpool__queue_cancel(pool, cancel);
+		dbpool__queue_cancel(pool, cancel, NULL);
 	}
 	else if (status == RUN_NOMEM)
 		slot->condemned = true;

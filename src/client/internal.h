@@ -29,6 +29,7 @@
 #define NS_PER_MS INT64_C(1000000)
 #define NS_PER_S INT64_C(1000000000)
 #define LINGER_NS (2 * NS_PER_S)	/* how long we wait for a backend's end */
+#define CANCEL_AGAIN_NS (50 * NS_PER_MS) /* between cancels of one command */
 #define CANCEL_MAX_AGE_NS (5 * NS_PER_S) /* a cancel older than this is dropped */
 
 /* ---- configuration (config.c) ---- */
@@ -165,6 +166,9 @@ typedef struct dbpool__slot
 	bool				 condemned; /* given up at a deadline */
 	int					 linger_fd; /* -1, or open until the backend is gone */
 	int64_t				 linger_until;
+	uint64_t			 linger_number; /* counts the lingerings of this slot */
+	PGcancel			*cancel;	/* to stop the command of a lingering one */
+	int64_t				 cancel_at; /* when to send it (again) */
 	dbpool__session		 session; /* the connection's holder */
 } dbpool__slot;
 
@@ -179,6 +183,8 @@ typedef struct dbpool__cancel
 	struct dbpool__cancel *next;
 	PGcancel			  *handle;
 	int64_t				   queued_at;
+	dbpool__slot		  *slot; /* gets the handle back while it lingers, or NULL */
+	uint64_t			   linger_number;
 } dbpool__cancel;
 
 /* ---- the pool ---- */
@@ -273,7 +279,7 @@ void *dbpool__worker_main(void *arg);	   /* worker.c */
 void *dbpool__maintenance_main(void *arg); /* maintain.c */
 void dbpool__wake_maintenance(dbpool_pool *pool);
 void dbpool__thread_ended(dbpool_pool *pool); /* pool.c; unlocks */
-void dbpool__queue_cancel(dbpool_pool *pool, PGcancel *handle);
+void dbpool__queue_cancel(dbpool_pool *pool, PGcancel *handle, dbpool__slot *slot);
 PGconn *dbpool__connect(dbpool_pool *pool, dbpool__slot *slot, dbpool_error *err); /* connect.c */
 bool dbpool__connect_sqlstate(const char *text, char *sqlstate, char *message, size_t size);
 bool dbpool__is_refusal(const char *sqlstate);

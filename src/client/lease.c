@@ -271,13 +271,7 @@ dbpool__lease_end(dbpool_pool *pool, dbpool__slot *slot, bool discard)
 	}
 	todo = judge(pool, slot, discard, now, &counter);
 	if (todo < 0)
-	{
-		/* a command still running would keep the server process alive */
-		if (slot->conn != NULL && !slot->condemned && PQstatus(slot->conn) == CONNECTION_OK &&
-			PQtransactionStatus(slot->conn) == PQTRANS_ACTIVE)
-			dbpool__queue_cancel(pool, PQgetCancel(slot->conn));
 		dbpool__slot_to_close(pool, slot, counter);
-	}
 	else if (todo > 0)
 		dbpool__slot_to_reset(pool, slot, (unsigned) todo);
 	else

@@ -5,7 +5,8 @@
  * It closes idle connections that are too old, too long unused or dead, keeps the
  * minimum, lets the workers connect when a backoff ends, and waits for server
  * processes to be gone: closing a socket only asks the server to end a session, so
- * the slot counts until the other end closes too, or LINGER_NS have passed.
+ * the slot counts until the other end closes too, or LINGER_NS have passed.  A
+ * command that keeps one alive is cancelled, again and again until it is gone.
  *
  * poll_set and poll_slot are this thread's own; a slot's linger_fd is, from the
  * time the slot lingers.
@@ -107,7 +108,7 @@ ended(int fd)
 
 /*
  * Note the lingering sockets in poll_set from 1 on; gives up those whose time
- * has passed.  Lock held.  Returns the size of the set; *until is lowered to the
+ * has passed, has the others' commands cancelled.  Lock held.  Returns the size of the set; *until is lowered to the
  * first time to come.
  */
 static nfds_t
@@ -132,6 +133,15 @@ gather_lingering(dbpool_pool *pool, int64_t now, int64_t *until)
 		}
 		if (slot->linger_until < *until)
 			*until = slot->linger_until;
+		if (slot->cancel != NULL && now >= slot->cancel_at)
+		{
+			PGcancel *cancel = slot->cancel;
+
+			slot->cancel = NULL;
+			dbpool__queue_cancel(pool, cancel, slot);
+		}
+		else if (slot->cancel != NULL && slot->cancel_at < *until)
+			*until = slot->cancel_at;
 		pool->poll_set[n].fd = slot->linger_fd;
 		pool->poll_set[n].events = POLLIN | POLLRDHUP;
 		pool->poll_set[n].revents = 0;

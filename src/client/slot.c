@@ -154,6 +154,8 @@ void
 dbpool__slot_empty(dbpool_pool *pool, dbpool__slot *slot)
 {
 	dbpool__slot_set(pool, slot, SLOT_EMPTY);
+	PQfreeCancel(slot->cancel);
+	slot->cancel = NULL;
 	slot->conn = NULL;
 	slot->generation = 0;
 	slot->backend_pid = 0;

@@ -66,16 +66,23 @@ pick(dbpool_pool *pool)
 /*
  * Close the connection of a CLOSING slot that is in no list, given as conn since
  * a failed one was never the slot's.  Lock held, released meanwhile.
+ *
+ * A command still running would keep the server process alive, so it is cancelled,
+ * by the maintenance thread and until the process is gone: a cancel that arrives
+ * before the command has begun is ignored by the server.
  */
 static void
 finish(dbpool_pool *pool, dbpool__slot *slot, PGconn *conn)
 {
-	int fd = -1;
+	PGcancel *cancel = NULL;
+	int		  fd = -1;
 
 	slot->conn = NULL;
 	if (conn != NULL)
 	{
 		pthread_mutex_unlock(&pool->lock);
+		if (PQstatus(conn) == CONNECTION_OK && PQtransactionStatus(conn) == PQTRANS_ACTIVE)
+			cancel = PQgetCancel(conn);
 		fd = dbpool__conn_finish(conn);
 		pthread_mutex_lock(&pool->lock);
 	}
@@ -87,11 +94,16 @@ finish(dbpool_pool *pool, dbpool__slot *slot, PGconn *conn)
 	}
 	if (fd < 0)
 	{
+		PQfreeCancel(cancel);
 		dbpool__slot_empty(pool, slot);
 		return;
 	}
 	slot->linger_fd = fd;
 	slot->linger_until = dbpool__after(dbpool__now(), LINGER_NS);
+	slot->linger_number++;
+	slot->cancel = cancel;
+	/* at a deadline dbpool_exec has had one sent already */
+	slot->cancel_at = slot->condemned ? dbpool__after(dbpool__now(), CANCEL_AGAIN_NS) : 0;
 	dbpool__wake_maintenance(pool);
 }
 
@@ -254,6 +266,7 @@ static void
 do_cancel(dbpool_pool *pool)
 {
 	dbpool__cancel *cancel = pool->cancel_head;
+	dbpool__slot   *slot = cancel->slot;
 	char			text[256];
 	bool			late = dbpool__now() - cancel->queued_at > CANCEL_MAX_AGE_NS;
 
@@ -269,18 +282,26 @@ do_cancel(dbpool_pool *pool)
 	/* if it fails there is no more to do: the connection is given up anyway */
 	if (!late)
 		(void) PQcancel(cancel->handle, text, sizeof(text));
-	PQfreeCancel(cancel->handle);
-	free(cancel);
 	pthread_mutex_lock(&pool->lock);
 	pool->cancels_inflight--;
+	if (slot != NULL && slot->linger_fd >= 0 && slot->linger_number == cancel->linger_number)
+	{
+		slot->cancel = cancel->handle;
+		slot->cancel_at = dbpool__after(dbpool__now(), CANCEL_AGAIN_NS);
+		dbpool__wake_maintenance(pool);
+	}
+	else
+		PQfreeCancel(cancel->handle);
+	free(cancel);
 }
 
 /*
- * Have a cancel request sent; takes the handle over (NULL: out of memory).
- * Lock held.
+ * Have a cancel request sent; takes the handle over (NULL: out of memory).  A
+ * slot (or NULL) that still lingers then gets it back to send it again.  Lock
+ * held.
  */
 void
-dbpool__queue_cancel(dbpool_pool *pool, PGcancel *handle)
+dbpool__queue_cancel(dbpool_pool *pool, PGcancel *handle, dbpool__slot *slot)
 {
 	dbpool__cancel *cancel = NULL;
 
@@ -296,6 +317,8 @@ dbpool__queue_cancel(dbpool_pool *pool, PGcancel *handle)
 	cancel->next = NULL;
 	cancel->handle = handle;
 	cancel->queued_at = dbpool__now();
+	cancel->slot = slot;
+	cancel->linger_number = slot != NULL ? slot->linger_number : 0;
 	if (pool->cancel_tail != NULL)
 		pool->cancel_tail->next = cancel;
 	else

@@ -27,6 +27,11 @@
 #include "utils/queryjumble.h"
 #endif
 
+/* in front of a declaration from 18 on, behind it before */
+#if PG_VERSION_NUM < 180000
+#define pg_noreturn _Noreturn
+#endif
+
 /* ExecutorRun lost execute_once in 18. */
 #if PG_VERSION_NUM >= 180000
 #define DBU_RUN_PARAMS QueryDesc *query_desc, ScanDirection direction, uint64 count
@@ -41,6 +46,32 @@
 #define dbu_total_processed(estate) ((estate)->es_total_processed)
 #else
 #define dbu_total_processed(estate) ((estate)->es_processed)
+#endif
+
+/* EXPLAIN's state and formats have headers of their own from 18 on. */
+#if PG_VERSION_NUM >= 180000
+#define DBU_EXPLAIN_STATE_H "commands/explain_state.h"
+#define DBU_EXPLAIN_FORMAT_H "commands/explain_format.h"
+#else
+#define DBU_EXPLAIN_STATE_H "commands/explain.h"
+#define DBU_EXPLAIN_FORMAT_H "commands/explain.h"
+#endif
+
+/* Explain a plan that is no part of a utility command; 17 can tell memory too. */
+#if PG_VERSION_NUM >= 170000
+#define dbu_pg_explain_one_plan(stmt, es, source, params, plan_time) \
+	ExplainOnePlan(stmt, NULL, es, source, params, NULL, plan_time, NULL, NULL)
+#else
+#define dbu_pg_explain_one_plan(stmt, es, source, params, plan_time) \
+	ExplainOnePlan(stmt, NULL, es, source, params, NULL, plan_time, NULL)
+#endif
+
+/* The table of settings: a copy that knows its length from 16 on. */
+#if PG_VERSION_NUM >= 160000
+#define dbu_guc_variables(count) get_guc_variables(count)
+#else
+#define dbu_guc_variables(count) \
+	(*(count) = GetNumConfigOptions(), get_guc_variables())
 #endif
 
 /* Hidden visibility is PGXS' default from 16 on; 15 exports everything. */

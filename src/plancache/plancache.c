@@ -1,3 +1,633 @@
-#include "core/compat.h"
-#include "core/module.h"
-const DbuModule dbu_plancache_module = {.name = "plancache"};
+/*-------------------------------------------------------------------------
+ *
+ * plancache.c
+ *	  A transparent cache of plans: settings and the way of a statement.
+ *
+ * A statement that repeats, but for its literals, need not be planned again.
+ * Parse analysis still runs; this takes the planner's place.  What is served is
+ * a private copy of a stored plan with the statement's own literals in it, so
+ * cursors, EXPLAIN, PREPARE, CREATE TABLE AS, SPI and parallel workers need no
+ * special case, and dropping an entry cannot touch a running portal.
+ *
+ * Two levels.  Generic: literals are lifted, one plan for all of them.  Exact:
+ * they are part of the key, and the plan is the custom one.  The generic level
+ * is tried first; where it is no good a verdict without a plan is stored in its
+ * place, and the statement goes on to the exact level.
+ *
+ * A plan is stored when it comes back, not at its first sight; with auto the
+ * statement that leads to it still runs the custom plan, whose cost is the
+ * measure of the generic one.  The comparison is repeated as the number of hits
+ * doubles, and for the share of hits that dbutil.plan_cache_verify says.
+ *
+ * Order of a hit, which must stay as it is: find, lock the plan's relations
+ * (which takes in invalidation messages), look whether the entry is still
+ * valid, copy.  The locks are those that running the plan needs anyway, and are
+ * held to the end of the transaction.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "plancache/plancache.h"
+
+#include "access/xact.h"
+#include "common/pg_prng.h"
+#include "miscadmin.h"
+#include "nodes/plannodes.h"
+#include "optimizer/cost.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/paths.h"
+#include "optimizer/plancat.h"
+#include "optimizer/planner.h"
+#include "storage/lmgr.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/selfuncs.h"
+
+int			dbu_plancache_mode = DBU_CACHE_OFF;
+int			dbu_plancache_memory = 8192;
+int			dbu_plancache_min_calls = 2;
+int			dbu_plancache_min_plan_time = 0;
+int			dbu_plancache_max_params = 200;
+int			dbu_plancache_max_extra_locks = 16;
+int			dbu_plancache_max_age = 300;
+double		dbu_plancache_regret = 1.2;
+double		dbu_plancache_verify = 0.0;
+
+uint64		dbu_plancache_counts[DBU_PLAN_NEVENTS];
+
+const char *const dbu_plancache_event_kind[] = {
+#define X(id, kind, name, text) kind,
+	DBU_PLAN_EVENTS(X)
+#undef X
+};
+const char *const dbu_plancache_event_name[] = {
+#define X(id, kind, name, text) name,
+	DBU_PLAN_EVENTS(X)
+#undef X
+};
+const char *const dbu_plancache_event_text[] = {
+#define X(id, kind, name, text) text,
+	DBU_PLAN_EVENTS(X)
+#undef X
+};
+
+static const struct config_enum_entry mode_words[] = {
+	{"off", DBU_CACHE_OFF, false},
+	{"exact", DBU_CACHE_EXACT, false},
+	{"auto", DBU_CACHE_AUTO, false},
+	{"force", DBU_CACHE_FORCE, false},
+	{NULL, 0, false}
+};
+
+static inline void
+count(DbuPlanEvent event)
+{
+	dbu_plancache_counts[event]++;
+}
+
+static double
+elapsed_us(instr_time start)
+{
+	instr_time	now;
+
+	INSTR_TIME_SET_CURRENT(now);
+	INSTR_TIME_SUBTRACT(now, start);
+	return INSTR_TIME_GET_MILLISEC(now) * 1000.0;
+}
+
+/* ---------- may the statement be looked at ---------- */
+
+DbuPlanEvent
+dbu_plancache_context(const char *query_string, ParamListInfo bound_params,
+					  int cursor_options, DbuPlanContext *context)
+{
+	if (bound_params != NULL)
+		return DBU_PLAN_REF_PARAMS;
+
+	/* hypothetical indexes, hints, other people's paths: not in our key */
+	if (get_relation_info_hook != NULL || set_rel_pathlist_hook != NULL ||
+		set_join_pathlist_hook != NULL || join_search_hook != NULL ||
+		create_upper_paths_hook != NULL || get_relation_stats_hook != NULL ||
+		get_index_stats_hook != NULL || get_attavgwidth_hook != NULL)
+		return DBU_PLAN_REF_HOOKS;
+	if (query_string != NULL && strstr(query_string, "/*+") != NULL)
+		return DBU_PLAN_REF_HINT;
+
+	context->environment = dbu_plancache_environment();
+	context->role = GetUserId();
+	context->cursor_options = cursor_options;
+	context->mode = dbu_plancache_mode;
+	return DBU_PLAN_NONE;
+}
+
+/* ---------- what a plan may be stored for ---------- */
+
+static bool
+names_relation(List *rtable, Oid relid)
+{
+	ListCell   *lc;
+
+	foreach(lc, rtable)
+	{
+		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+
+		if (rte->rtekind == RTE_RELATION && rte->relid == relid)
+			return true;
+	}
+	return false;
+}
+
+/* Why is the plan not to be stored at all, at either level? */
+static DbuPlanEvent
+judge_plan(PlannedStmt *plan, const Query *key)
+{
+	int			extra = 0;
+	ListCell   *lc;
+
+	if (plan->transientPlan || plan->dependsOnRole)
+		return DBU_PLAN_REF_TRANSIENT;
+	if (!dbu_plancache_accepts_plan(plan))
+		return DBU_PLAN_REF_PLAN_NODE;
+	foreach(lc, plan->rtable)
+	{
+		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+
+		if (rte->rtekind == RTE_RELATION && !names_relation(key->rtable, rte->relid))
+			extra++;
+	}
+	return extra > dbu_plancache_max_extra_locks ? DBU_PLAN_REF_LOCKS : DBU_PLAN_NONE;
+}
+
+/*
+ * The cost up to which a generic plan stands in for a custom one.  Planning
+ * itself is put at what PostgreSQL's plan cache puts it at.
+ */
+static double
+generic_cost_limit(double custom_cost, const Query *key)
+{
+	return custom_cost * dbu_plancache_regret +
+		1000.0 * cpu_operator_cost * (list_length(key->rtable) + 1);
+}
+
+/* Keep plan in the entry, which is not linked yet. */
+static void
+keep_plan(DbuPlanEntry *entry, PlannedStmt *plan)
+{
+	MemoryContext oldcontext = MemoryContextSwitchTo(entry->context);
+
+	entry->plan = copyObject(plan);
+	MemoryContextSwitchTo(oldcontext);
+}
+
+/*
+ * Link an entry, or count why not.  generation is what it was before planning.
+ * True if the entry is in the store now; else it is freed.
+ */
+static bool
+store(DbuPlanEntry *entry, uint64 generation)
+{
+	DbuPlanEvent problem = DBU_PLAN_NONE;
+
+	dbu_plancache_entry_dependencies(entry);
+	if (dbu_plancache_in_ddl())
+		problem = DBU_PLAN_REF_DDL;
+	else if (generation != dbu_plancache_generation())
+		problem = DBU_PLAN_REF_MOVED;
+	if (problem != DBU_PLAN_NONE)
+		MemoryContextDelete(entry->context);
+	else if (!dbu_plancache_entry_link(entry))
+		problem = DBU_PLAN_REF_SIZE;
+
+	count(problem);
+	return problem == DBU_PLAN_NONE;
+}
+
+static void
+make_verdict(DbuPlanEntry *entry, DbuEntryState state, DbuPlanEvent reason)
+{
+	entry->state = state;
+	entry->reason = reason;
+	entry->plan = NULL;
+	count(reason);
+}
+
+/* ---------- admission ---------- */
+
+/*
+ * Plan a statement whose literals are all part of the key, and store the plan.
+ */
+static PlannedStmt *
+admit_exact(DbuPlanRequest *req, DbuRecognised *rec, const DbuPlanContext *context)
+{
+	uint64		generation = dbu_plancache_generation();
+	DbuPlanEntry *entry;
+	DbuPlanEvent problem;
+	PlannedStmt *plan;
+	instr_time	start;
+
+	if (dbu_plancache_in_ddl())
+	{
+		count(DBU_PLAN_REF_DDL);
+		return dbu_plan_next(req);
+	}
+	entry = dbu_plancache_entry_new(rec, true, context);
+	INSTR_TIME_SET_CURRENT(start);
+	plan = dbu_plan_next(req);
+	entry->planning_us = elapsed_us(start);
+	entry->custom_cost = plan->planTree->total_cost;
+	entry->calls = 1;
+	count(DBU_PLAN_MISS_ADMIT);
+
+	problem = judge_plan(plan, entry->key);
+	if (problem == DBU_PLAN_NONE && context->mode != DBU_CACHE_FORCE &&
+		entry->planning_us < dbu_plancache_min_plan_time)
+		problem = DBU_PLAN_REF_CHEAP;
+	if (problem == DBU_PLAN_NONE)
+	{
+		keep_plan(entry, plan);
+		dbu_plancache_measure(entry);
+	}
+	else
+		make_verdict(entry, DBU_ENTRY_REFUSED, problem);
+	store(entry, generation);
+	return plan;
+}
+
+/* A copy of the entry's key as a statement of its own, for the planner. */
+static PlannedStmt *
+plan_lifted(const DbuPlanRequest *req, const DbuPlanEntry *entry,
+			const DbuRecognised *rec)
+{
+	DbuPlanRequest lifted = *req;
+
+	lifted.query = copyObject(entry->key);
+	lifted.query->queryId = 0;	/* nobody is to count it as the statement */
+	lifted.query->stmt_location = rec->location;
+	lifted.query->stmt_len = rec->length;
+	return dbu_plan_next(&lifted);
+}
+
+/*
+ * Plan a statement with its literals lifted, and store the plan, or the verdict
+ * that it is none for every literal.
+ */
+static PlannedStmt *
+admit_generic(DbuPlanRequest *req, DbuRecognised *rec, const DbuPlanContext *context)
+{
+	uint64		generation = dbu_plancache_generation();
+	bool		force = context->mode == DBU_CACHE_FORCE;
+	PlannedStmt *custom = NULL;
+	PlannedStmt *generic;
+	PlannedStmt *result = NULL;
+	DbuPlanEntry *entry = NULL;
+	DbuPlanEvent problem = DBU_PLAN_NONE;
+	DbuEntryState verdict = DBU_ENTRY_EXACT_ONLY;
+	instr_time	start;
+
+	if (dbu_plancache_in_ddl())
+		count(DBU_PLAN_REF_DDL);
+	else
+		entry = dbu_plancache_entry_new(rec, false, context);
+	if (entry == NULL)
+		return dbu_plan_next(req);
+
+	count(DBU_PLAN_MISS_ADMIT);
+	entry->calls = 1;
+
+	/* with force it is the generic plan that is timed and run */
+	if (!force)
+	{
+		problem = dbu_plancache_judge_literals(rec);
+		INSTR_TIME_SET_CURRENT(start);
+		custom = dbu_plan_next(req);
+		entry->planning_us = elapsed_us(start);
+		entry->custom_cost = custom->planTree->total_cost;
+		if (problem == DBU_PLAN_NONE &&
+			entry->planning_us < dbu_plancache_min_plan_time)
+		{
+			problem = DBU_PLAN_REF_CHEAP;
+			verdict = DBU_ENTRY_REFUSED;
+		}
+	}
+
+	if (problem == DBU_PLAN_NONE)
+	{
+		INSTR_TIME_SET_CURRENT(start);
+		generic = plan_lifted(req, entry, rec);
+		if (force)
+			entry->planning_us = elapsed_us(start);
+		entry->generic_cost = generic->planTree->total_cost;
+
+		problem = judge_plan(generic, entry->key);
+		if (problem == DBU_PLAN_NONE && !force &&
+			entry->generic_cost > generic_cost_limit(entry->custom_cost, entry->key))
+			problem = DBU_PLAN_REF_COST;
+		if (problem == DBU_PLAN_NONE)
+		{
+			MemoryContext oldcontext;
+			bool		replaced;
+
+			keep_plan(entry, generic);
+			oldcontext = MemoryContextSwitchTo(entry->context);
+			replaced = dbu_plancache_make_places(entry->plan, &entry->nplaces);
+			MemoryContextSwitchTo(oldcontext);
+			if (replaced)
+				dbu_plancache_measure(entry);
+			else
+				problem = DBU_PLAN_REF_GENERIC_NODE;
+		}
+	}
+
+	if (problem != DBU_PLAN_NONE)
+		make_verdict(entry, verdict, problem);
+	else if (force)
+		result = dbu_plancache_instance(entry, rec);
+
+	store(entry, generation);
+	if (result != NULL)
+		return result;
+	return custom != NULL ? custom : dbu_plan_next(req);
+}
+
+/* ---------- serving ---------- */
+
+/* Take the locks that running the plan needs, as PostgreSQL's plan cache does. */
+static void
+lock_relations(const PlannedStmt *plan)
+{
+	ListCell   *lc;
+
+	foreach(lc, plan->rtable)
+	{
+		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+
+		if (rte->rtekind == RTE_RELATION ||
+			(rte->rtekind == RTE_SUBQUERY && OidIsValid(rte->relid)))
+			LockRelationOid(rte->relid, rte->rellockmode);
+	}
+}
+
+static bool
+due_for_verification(const DbuPlanEntry *entry)
+{
+	int64		use = entry->hits + entry->verified + 1;
+
+	if (entry->exact || entry->key_context.mode == DBU_CACHE_FORCE)
+		return false;
+	if (use > 1 && (use & (use - 1)) == 0)
+		return true;
+	return dbu_plancache_verify > 0 &&
+		pg_prng_double(&pg_global_prng_state) < dbu_plancache_verify;
+}
+
+/* Plan for the literals at hand, and see whether the generic plan still holds. */
+static PlannedStmt *
+verify(DbuPlanRequest *req, DbuPlanEntry *entry)
+{
+	uint64		hash = entry->hash;
+	uint64		serial = entry->serial;
+	PlannedStmt *custom;
+
+	count(DBU_PLAN_MISS_VERIFY);
+	entry->verified++;
+	custom = dbu_plan_next(req);
+
+	entry = dbu_plancache_find_serial(hash, serial);
+	if (entry != NULL && entry->state == DBU_ENTRY_SERVING)
+	{
+		entry->custom_cost = custom->planTree->total_cost;
+		if (entry->generic_cost > generic_cost_limit(entry->custom_cost, entry->key))
+		{
+			entry->state = DBU_ENTRY_EXACT_ONLY;
+			entry->reason = DBU_PLAN_REF_COST;
+			count(DBU_PLAN_REF_COST);
+		}
+	}
+	return custom;
+}
+
+/* The plan to run, or NULL: the entry was of no use, and is gone. */
+static PlannedStmt *
+serve(DbuPlanRequest *req, DbuRecognised *rec, DbuPlanEntry *entry)
+{
+	PlannedStmt *plan;
+
+	lock_relations(entry->plan);
+	if (!entry->valid)
+	{
+		count(DBU_PLAN_MISS_STALE);
+		dbu_plancache_entry_drop(entry);
+		return NULL;
+	}
+	if (dbu_plancache_resized(entry))
+	{
+		count(DBU_PLAN_MISS_SIZE);
+		dbu_plancache_entry_drop(entry);
+		return NULL;
+	}
+	if (due_for_verification(entry))
+		return verify(req, entry);
+
+	plan = dbu_plancache_instance(entry, rec);
+	if (plan == NULL)
+	{
+		count(DBU_PLAN_REF_GENERIC_NODE);
+		dbu_plancache_entry_drop(entry);
+		return NULL;
+	}
+	entry->hits++;
+	entry->saved_us += entry->planning_us;
+	count(entry->exact ? DBU_PLAN_HIT_EXACT : DBU_PLAN_HIT_GENERIC);
+	req->served = true;
+	return plan;
+}
+
+/* ---------- the way of a statement ---------- */
+
+/* Find the statement's entry at one level, and age it. */
+static DbuPlanEntry *
+find_entry(DbuRecognised *rec, bool exact, const DbuPlanContext *context)
+{
+	DbuPlanEntry *entry = dbu_plancache_find(rec, exact, context);
+
+	if (entry == NULL)
+		return NULL;
+	if (dbu_plancache_max_age > 0 &&
+		TimestampDifferenceExceeds(entry->created, GetCurrentStatementStartTimestamp(),
+								   dbu_plancache_max_age * 1000))
+	{
+		count(DBU_PLAN_MISS_AGE);
+		dbu_plancache_entry_drop(entry);
+		return NULL;
+	}
+	entry->calls++;
+	dbu_plancache_entry_used(entry);
+	return entry;
+}
+
+/* Has the statement come often enough that an entry is worth its making? */
+static bool
+worth_storing(uint64 hash, const DbuPlanContext *context)
+{
+	if (dbu_plancache_sighting(hash) >= dbu_plancache_min_calls ||
+		context->mode == DBU_CACHE_FORCE)
+		return true;
+	count(DBU_PLAN_MISS_FIRST);
+	return false;
+}
+
+static PlannedStmt *
+plan_statement(DbuPlanRequest *req)
+{
+	DbuPlanContext context;
+	DbuRecognised rec;
+	DbuPlanEntry *entry;
+	DbuPlanEvent refusal;
+	PlannedStmt *plan;
+
+	if (dbu_plancache_mode == DBU_CACHE_OFF || IsInParallelMode())
+		return dbu_plan_next(req);
+
+	dbu_plancache_store_init();
+	refusal = dbu_plancache_context(req->query_string, req->bound_params,
+									req->cursor_options, &context);
+	if (refusal == DBU_PLAN_NONE)
+	{
+		dbu_plancache_recognise(req->query, &context, &rec);
+		refusal = rec.refusal;
+	}
+	if (refusal != DBU_PLAN_NONE)
+	{
+		count(refusal);
+		return dbu_plan_next(req);
+	}
+
+	if (dbu_plancache_generic_level(&rec, &context))
+	{
+		entry = find_entry(&rec, false, &context);
+		if (entry == NULL)
+			return worth_storing(rec.hash, &context) ?
+				admit_generic(req, &rec, &context) : dbu_plan_next(req);
+		if (entry->state == DBU_ENTRY_SERVING)
+		{
+			plan = serve(req, &rec, entry);
+			return plan != NULL ? plan : dbu_plan_next(req);
+		}
+		count(entry->reason);
+		if (entry->state == DBU_ENTRY_REFUSED)
+			return dbu_plan_next(req);
+	}
+
+	entry = find_entry(&rec, true, &context);
+	if (entry == NULL)
+		return worth_storing(rec.exact_hash, &context) ?
+			admit_exact(req, &rec, &context) : dbu_plan_next(req);
+	if (entry->state == DBU_ENTRY_SERVING)
+	{
+		plan = serve(req, &rec, entry);
+		return plan != NULL ? plan : dbu_plan_next(req);
+	}
+	count(entry->reason);
+	return dbu_plan_next(req);
+}
+
+/* May the statement have a plan for every literal? */
+bool
+dbu_plancache_generic_level(const DbuRecognised *rec, const DbuPlanContext *context)
+{
+	return rec->nliterals > 0 && !rec->partitioned && !rec->too_many &&
+		context->mode != DBU_CACHE_EXACT;
+}
+
+/* ---------- the module ---------- */
+
+static void
+define_settings(void)
+{
+	DefineCustomEnumVariable("dbutil.plan_cache",
+							 "Serves the plans of statements that repeat from a cache.",
+							 "Off plans every statement. Exact serves a plan for the same literals only, auto also for others where the cost allows it, force always and from the first call on.",
+							 &dbu_plancache_mode,
+							 DBU_CACHE_OFF, mode_words,
+							 PGC_USERSET, 0,
+							 NULL, NULL, NULL);
+	DefineCustomIntVariable("dbutil.plan_cache_memory",
+							"Memory that a session's cached plans may take.",
+							NULL,
+							&dbu_plancache_memory,
+							8192, 64, MAX_KILOBYTES,
+							PGC_USERSET, GUC_UNIT_KB,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("dbutil.plan_cache_min_calls",
+							"Calls of a statement after which its plan is stored.",
+							"It must be made of calls that come close after each other.",
+							&dbu_plancache_min_calls,
+							2, 1, INT_MAX,
+							PGC_USERSET, 0,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("dbutil.plan_cache_min_plan_time",
+							"Planning time in microseconds below which a plan is not stored.",
+							NULL,
+							&dbu_plancache_min_plan_time,
+							0, 0, INT_MAX,
+							PGC_USERSET, 0,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("dbutil.plan_cache_max_params",
+							"Literals beyond which a statement is cached with its literals only.",
+							NULL,
+							&dbu_plancache_max_params,
+							200, 0, 10000,
+							PGC_USERSET, 0,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("dbutil.plan_cache_max_extra_locks",
+							"Relations beyond those that the statement names whose plan is still stored.",
+							"A served plan must lock all its relations, among them partitions that it does not read.",
+							&dbu_plancache_max_extra_locks,
+							16, 0, INT_MAX,
+							PGC_USERSET, 0,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("dbutil.plan_cache_max_age",
+							"Time after which a statement is planned again.",
+							"0 means never for that reason.",
+							&dbu_plancache_max_age,
+							300, 0, INT_MAX / 1000,
+							PGC_USERSET, GUC_UNIT_S,
+							NULL, NULL, NULL);
+	DefineCustomRealVariable("dbutil.plan_cache_regret",
+							 "How many times the cost of a custom plan a plan for all literals may have.",
+							 NULL,
+							 &dbu_plancache_regret,
+							 1.2, 1.0, 1000.0,
+							 PGC_USERSET, 0,
+							 NULL, NULL, NULL);
+	DefineCustomRealVariable("dbutil.plan_cache_verify",
+							 "Share of hits that are planned all the same, to compare costs.",
+							 NULL,
+							 &dbu_plancache_verify,
+							 0.0, 0.0, 1.0,
+							 PGC_USERSET, 0,
+							 NULL, NULL, NULL);
+}
+
+static void
+report_status(DbuStatusSink *sink)
+{
+	if (dbu_plancache_mode == DBU_CACHE_OFF)
+		dbu_status_row(sink, "plan cache", DBU_STATUS_OFF, "off",
+					   "set dbutil.plan_cache = auto, for a session, a role or all");
+	else
+		dbu_status_row(sink, "plan cache", DBU_STATUS_OK,
+					   psprintf("%s, %d entries, " UINT64_FORMAT " hits in this session",
+								mode_words[dbu_plancache_mode].name,
+								dbu_plancache_store_entries(),
+								dbu_plancache_counts[DBU_PLAN_HIT_GENERIC] +
+								dbu_plancache_counts[DBU_PLAN_HIT_EXACT]),
+					   NULL);
+}
+
+const DbuModule dbu_plancache_module = {
+	.name = "plancache",
+	.init = define_settings,
+	.plan = plan_statement,
+	.status = report_status,
+};

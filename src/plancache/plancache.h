@@ -107,7 +107,7 @@ typedef struct DbuRecognised
 	int			max_literals;	/* room in literals */
 	DbuLiteral *literals;
 	bool		too_many;		/* more than dbutil.plan_cache_max_params */
-	int			location;		/* saved while the locations are zeroed */
+	int			location;		/* of the statement in its text */
 	int			length;
 } DbuRecognised;
 
@@ -157,6 +157,7 @@ typedef struct DbuPlanEntry
 	uint64		query_id;
 	int64		calls;
 	int64		hits;
+	int64		verified;		/* hits that were planned all the same */
 	double		planning_us;
 	double		saved_us;
 	double		generic_cost;
@@ -189,11 +190,13 @@ extern DbuPlanEvent dbu_plancache_context(const char *query_string,
 										  ParamListInfo bound_params,
 										  int cursor_options,
 										  DbuPlanContext *context);
+extern bool dbu_plancache_generic_level(const DbuRecognised *rec,
+										const DbuPlanContext *context);
 
 /* recognise.c */
 extern void dbu_plancache_recognise(Query *query, const DbuPlanContext *context,
 									DbuRecognised *rec);
-extern bool dbu_plancache_lift(DbuRecognised *rec);
+extern bool dbu_plancache_disguise(DbuRecognised *rec, bool exact);
 extern void dbu_plancache_restore(DbuRecognised *rec);
 
 /* environment.c */

@@ -69,32 +69,38 @@ dbu_track_histogram_merge(DbuHistogram *into, const DbuHistogram *from)
 		into->count[i] += from->count[i];
 }
 
-double
-dbu_track_histogram_percentile(const DbuHistogram *h, double fraction)
+bool
+dbu_track_histogram_percentiles(const DbuHistogram *h, double min_ms, double max_ms,
+								const double *fractions, int n, double *ms)
 {
 	uint64_t	total = 0;
-	uint64_t	rank;
 	uint64_t	seen = 0;
+	int			done = 0;
 
 	for (int i = 0; i < DBU_HISTOGRAM_BUCKETS; i++)
 		total += h->count[i];
 	if (total == 0)
-		return -1;
+		return false;
 
-	rank = (uint64_t) ceil(fraction * (double) total);
-	if (rank < 1)
-		rank = 1;
-	for (int i = 0; i < DBU_HISTOGRAM_BUCKETS; i++)
+	for (int i = 0; i < DBU_HISTOGRAM_BUCKETS && done < n; i++)
 	{
+		if (h->count[i] == 0)
+			continue;
 		seen += h->count[i];
-		if (seen >= rank)
+		/* the rank is rounded up, and there is no rank 0 */
+		while (done < n && (double) seen >= ceil(fractions[done] * (double) total))
 		{
 			double		lower = dbu_track_histogram_lower_us(i);
 			double		upper = dbu_track_histogram_upper_us(i);
-
 			/* the middle of the bucket; of the open one its beginning */
-			return (upper > 0 ? (lower + upper) / 2 : lower) / 1000.0;
+			double		value = (upper > 0 ? (lower + upper) / 2 : lower) / 1000.0;
+
+			if (value > max_ms)
+				value = max_ms;
+			if (value < min_ms)
+				value = min_ms;
+			ms[done++] = value;
 		}
 	}
-	return -1;					/* not reached: rank <= total */
+	return true;
 }

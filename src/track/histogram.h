@@ -17,6 +17,7 @@
 #ifndef DBU_TRACK_HISTOGRAM_H
 #define DBU_TRACK_HISTOGRAM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* 8 single units, then octaves 3..35: the last bucket begins at 2.2 hours */
@@ -35,9 +36,14 @@ extern double dbu_track_histogram_lower_us(int bucket);
 extern double dbu_track_histogram_upper_us(int bucket);
 
 /*
- * The duration in milliseconds that a fraction (0..1) of those counted does
- * not exceed, by nearest rank; -1 when nothing was counted.
+ * For each of the n fractions (0..1, ascending) the duration in milliseconds
+ * that so many of those counted do not exceed, by nearest rank, held within
+ * min_ms and max_ms, the exact bounds that the caller knows.  False, and
+ * nothing set, when nothing was counted.
  */
-extern double dbu_track_histogram_percentile(const DbuHistogram *h, double fraction);
+extern bool dbu_track_histogram_percentiles(const DbuHistogram *h,
+											double min_ms, double max_ms,
+											const double *fractions, int n,
+											double *ms);
 
 #endif							/* DBU_TRACK_HISTOGRAM_H */

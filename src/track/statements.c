@@ -10,9 +10,8 @@
  * hand comes by gives way, and its calls are counted as dropped: the calls in
  * the table plus those dropped are those executed.
  *
- * Errors and planning times are held back in backend-local memory until the
- * next statement, as the error path may not lock, and planning comes before
- * it is known whether the statement is run.
+ * A planning time is held back until the statement's execution ends, as it is
+ * not known before whether the statement will be run.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,16 +27,7 @@
 
 #define EVICTION_CANDIDATES 16
 #define MAX_USAGE 5
-#define MAX_PENDING_ERRORS 16
 #define MAX_PLAN_DEPTH 16
-
-/* Statements that failed since the last flush. Never grows. */
-static struct
-{
-	StatementKey key;
-	int64		errors;
-}			pending_errors[MAX_PENDING_ERRORS];
-static int	npending_errors = 0;
 
 /* The last planned statement of each nesting depth. */
 static struct
@@ -55,17 +45,17 @@ static int32 current_service = 0;
 static uint32
 bucket_of(const StatementKey *key)
 {
-	return hash_bytes((const unsigned char *) key, sizeof(*key)) % track_nbuckets;
+	return hash_bytes((const unsigned char *) key, sizeof(*key)) % dbu_track_nbuckets;
 }
 
 /* The caller holds the lock, in either mode. */
 static StatementEntry *
 find_entry(const StatementKey *key)
 {
-	for (int32 i = track_buckets[bucket_of(key)]; i >= 0; i = track_entries[i].next)
+	for (int32 i = dbu_track_buckets[bucket_of(key)]; i >= 0; i = dbu_track_entries[i].next)
 	{
-		if (memcmp(&track_entries[i].key, key, sizeof(*key)) == 0)
-			return &track_entries[i];
+		if (memcmp(&dbu_track_entries[i].key, key, sizeof(*key)) == 0)
+			return &dbu_track_entries[i];
 	}
 	return NULL;
 }
@@ -74,19 +64,19 @@ find_entry(const StatementKey *key)
 static void
 remove_entry(StatementEntry *entry)
 {
-	int32		self = entry - track_entries;
-	int32	   *link = &track_buckets[bucket_of(&entry->key)];
+	int32		self = entry - dbu_track_entries;
+	int32	   *link = &dbu_track_buckets[bucket_of(&entry->key)];
 
 	while (*link != self)
-		link = &track_entries[*link].next;
+		link = &dbu_track_entries[*link].next;
 	*link = entry->next;
 
 	if (DsaPointerIsValid(entry->text))
 		dsa_free(dbu_shmem_dsa(), entry->text);
 	entry->text = InvalidDsaPointer;
-	entry->next = track_shared->free_entry;
-	track_shared->free_entry = self;
-	track_shared->used_entries--;
+	entry->next = dbu_track_shared->free_entry;
+	dbu_track_shared->free_entry = self;
+	dbu_track_shared->used_entries--;
 }
 
 /* Free the least used of the entries that the hand comes by. Exclusive lock. */
@@ -97,21 +87,21 @@ evict_one(void)
 
 	for (int i = 0; i < EVICTION_CANDIDATES; i++)
 	{
-		StatementEntry *entry = &track_entries[track_shared->clock_hand];
+		StatementEntry *entry = &dbu_track_entries[dbu_track_shared->clock_hand];
 
-		track_shared->clock_hand = (track_shared->clock_hand + 1) % track_max;
+		dbu_track_shared->clock_hand = (dbu_track_shared->clock_hand + 1) % dbu_track_max;
 		if (victim == NULL || entry->usage < victim->usage)
 			victim = entry;
 		if (entry->usage > 0)
 			entry->usage--;
 	}
-	pg_atomic_fetch_add_u64(&track_shared->evictions, 1);
-	pg_atomic_fetch_add_u64(&track_shared->calls_dropped, victim->counters.calls);
-	pg_atomic_fetch_add_u64(&track_shared->errors_dropped, victim->counters.errors);
+	pg_atomic_fetch_add_u64(&dbu_track_shared->evictions, 1);
+	pg_atomic_fetch_add_u64(&dbu_track_shared->calls_dropped, victim->counters.calls);
+	pg_atomic_fetch_add_u64(&dbu_track_shared->errors_dropped, victim->counters.errors);
 	remove_entry(victim);
 }
 
-/* Add an entry, with its text if it has one. Exclusive lock; never fails. */
+/* Add an entry. Exclusive lock; never fails. */
 static StatementEntry *
 add_entry(const StatementKey *key, CmdType operation)
 {
@@ -119,38 +109,44 @@ add_entry(const StatementKey *key, CmdType operation)
 	int32		self;
 	int32	   *head;
 
-	if (track_shared->free_entry < 0)
+	if (dbu_track_shared->free_entry < 0)
 		evict_one();
-	self = track_shared->free_entry;
-	entry = &track_entries[self];
-	track_shared->free_entry = entry->next;
-	track_shared->used_entries++;
+	self = dbu_track_shared->free_entry;
+	entry = &dbu_track_entries[self];
+	dbu_track_shared->free_entry = entry->next;
+	dbu_track_shared->used_entries++;
 
 	entry->key = *key;
 	entry->usage = 1;
+	entry->wants_text = true;
 	entry->operation = operation;
 	entry->text = InvalidDsaPointer;
 	entry->text_length = 0;
 	entry->stats_since = GetCurrentTimestamp();
 	memset(&entry->counters, 0, sizeof(entry->counters));
+	memset(&entry->histogram, 0, sizeof(entry->histogram));
 
-	head = &track_buckets[bucket_of(key)];
+	head = &dbu_track_buckets[bucket_of(key)];
 	entry->next = *head;
 	*head = self;
 	return entry;
 }
 
-/* Exclusive lock. A full area leaves the entry without text, counted. */
+/*
+ * Exclusive lock. A full area leaves the entry without text, counted: it is
+ * not tried again at each call.
+ */
 static void
 store_text(StatementEntry *entry, const char *text)
 {
 	dsa_area   *dsa = dbu_shmem_dsa();
 	int			length = strlen(text);
 
+	entry->wants_text = false;
 	entry->text = dsa_allocate_extended(dsa, length + 1, DSA_ALLOC_NO_OOM);
 	if (!DsaPointerIsValid(entry->text))
 	{
-		pg_atomic_fetch_add_u64(&track_shared->texts_dropped, 1);
+		pg_atomic_fetch_add_u64(&dbu_track_shared->texts_dropped, 1);
 		return;
 	}
 	memcpy(dsa_get_address(dsa, entry->text), text, length + 1);
@@ -158,12 +154,58 @@ store_text(StatementEntry *entry, const char *text)
 	entry->encoding = GetDatabaseEncoding();
 }
 
+/*
+ * The entry for key, found or added, with the lock held in one mode or the
+ * other.  source (NULL: not at hand) is normalised if the entry needs it.
+ */
+static StatementEntry *
+lock_entry(StatementKey *key, CmdType operation, const DbuTrackSource *source)
+{
+	StatementEntry *entry = NULL;
+	char	   *text = NULL;
+
+	if (key->query_id == 0)
+	{
+		/* a utility statement without identifier: its text is its identity */
+		text = dbu_track_normalize(source, dbu_track_query_size);
+		key->query_id = hash_bytes_extended((const unsigned char *) text, strlen(text), 0);
+	}
+
+	LWLockAcquire(&dbu_track_shared->lock, LW_SHARED);
+	entry = find_entry(key);
+	if (entry == NULL || entry->wants_text)
+	{
+		LWLockRelease(&dbu_track_shared->lock);
+		if (text == NULL && source != NULL)
+			text = dbu_track_normalize(source, dbu_track_query_size);
+		(void) dbu_shmem_dsa(); /* attach before the lock: it allocates */
+
+		LWLockAcquire(&dbu_track_shared->lock, LW_EXCLUSIVE);
+		entry = find_entry(key);
+		if (entry == NULL)
+			entry = add_entry(key, operation);
+		if (entry->wants_text && text != NULL)
+			store_text(entry, text);
+	}
+	if (text != NULL)
+		pfree(text);
+	return entry;
+}
+
+static void
+touch_entry(StatementEntry *entry)
+{
+	if (entry->usage < MAX_USAGE)
+		entry->usage++;
+}
+
 /* ---------- counting ---------- */
 
 /* Entry's spinlock held. */
 static void
-count_execution(StatementCounters *c, const DbuStatement *stmt)
+count_execution(StatementEntry *entry, const DbuStatement *stmt)
 {
+	StatementCounters *c = &entry->counters;
 	double		delta;
 
 	c->calls++;
@@ -177,7 +219,7 @@ count_execution(StatementCounters *c, const DbuStatement *stmt)
 	delta = stmt->exec_ms - c->mean_exec_ms;
 	c->mean_exec_ms += delta / c->calls;
 	c->sum_var_exec += delta * (stmt->exec_ms - c->mean_exec_ms);
-	dbu_track_histogram_add(&c->histogram, stmt->exec_ms);
+	dbu_track_histogram_add(&entry->histogram, stmt->exec_ms);
 
 	c->buffers.shared_blks_hit += stmt->buffers.shared_blks_hit;
 	c->buffers.shared_blks_read += stmt->buffers.shared_blks_read;
@@ -194,20 +236,22 @@ count_execution(StatementCounters *c, const DbuStatement *stmt)
 	c->wal.wal_bytes += stmt->wal.wal_bytes;
 }
 
-static bool
-tracked(const DbuStatement *stmt)
+/* Is the statement to be tracked? Callable in error paths. */
+bool
+dbu_track_wanted(const DbuStatement *stmt)
 {
-	if (track_level == DBU_TRACK_NONE)
+	if (dbu_track_level == DBU_TRACK_NONE)
 		return false;
-	if (track_level == DBU_TRACK_TOP && stmt->nesting > 0)
+	if (dbu_track_level == DBU_TRACK_TOP && stmt->nesting > 0)
 		return false;
 	if (stmt->operation == CMD_UTILITY)
-		return track_utility;
+		return dbu_track_utility;
 	return stmt->query_id != 0;
 }
 
-static void
-make_key(StatementKey *key, const DbuStatement *stmt)
+/* Callable in error paths. */
+void
+dbu_track_make_key(StatementKey *key, const DbuStatement *stmt)
 {
 	memset(key, 0, sizeof(*key));
 	key->query_id = stmt->query_id;
@@ -220,14 +264,18 @@ make_key(StatementKey *key, const DbuStatement *stmt)
 int
 dbu_track_stmt_want(const DbuStatement *stmt)
 {
-	if (!tracked(stmt))
+	if (dbu_track_level == DBU_TRACK_NONE)
 		return 0;
 	if (stmt->nesting == 0)
 	{
-		dbu_track_xact_prepare();
+		/* whether or not the statement itself is tracked, its transaction is */
 		current_service = dbu_track_service_id();
-		dbu_track_statements_flush();
+		dbu_track_xact_prepare(current_service);
+		dbu_track_errors_flush(false);
 	}
+	if (!dbu_track_wanted(stmt))
+		return 0;
+	dbu_track_note_escapes();
 	return INSTRUMENT_TIMER | INSTRUMENT_BUFFERS | INSTRUMENT_WAL;
 }
 
@@ -236,120 +284,61 @@ dbu_track_stmt_end(const DbuStatement *stmt)
 {
 	StatementKey key;
 	StatementEntry *entry;
-	char	   *text = NULL;
 	int			depth = stmt->nesting;
 	bool		planned;
-
-	make_key(&key, stmt);
-	if (key.query_id == 0)
-	{
-		/* a utility statement without identifier: its text is its identity */
-		text = dbu_track_normalize(stmt->source_text, stmt->location,
-								   stmt->length, track_query_size);
-		key.query_id = hash_bytes_extended((const unsigned char *) text, strlen(text), 0);
-	}
+	DbuTrackSource source = {
+		.text = stmt->source_text,
+		.location = stmt->location,
+		.length = stmt->length,
+		.whole = true,
+		.utility = stmt->operation == CMD_UTILITY,
+	};
 
 	planned = stmt->operation != CMD_UTILITY && depth < MAX_PLAN_DEPTH &&
 		pending_plan[depth].query_id == stmt->query_id;
 
-	LWLockAcquire(&track_shared->lock, LW_SHARED);
-	entry = find_entry(&key);
-	if (entry == NULL || !DsaPointerIsValid(entry->text))
-	{
-		bool		no_text_again = entry != NULL && entry->counters.calls > 0;
-
-		/* once refused for want of room, a text is not tried at each call */
-		if (!no_text_again)
-		{
-			LWLockRelease(&track_shared->lock);
-			if (text == NULL)
-				text = dbu_track_normalize(stmt->source_text, stmt->location,
-										   stmt->length, track_query_size);
-			(void) dbu_shmem_dsa(); /* attach before the lock: it allocates */
-			LWLockAcquire(&track_shared->lock, LW_EXCLUSIVE);
-			entry = find_entry(&key);
-			if (entry == NULL)
-				entry = add_entry(&key, stmt->operation);
-			if (!DsaPointerIsValid(entry->text))
-			{
-				entry->operation = stmt->operation;
-				store_text(entry, text);
-			}
-		}
-	}
-
+	dbu_track_make_key(&key, stmt);
+	entry = lock_entry(&key, stmt->operation, &source);
 	SpinLockAcquire(&entry->mutex);
-	count_execution(&entry->counters, stmt);
+	count_execution(entry, stmt);
 	if (planned)
 	{
 		entry->counters.plans++;
 		entry->counters.total_plan_ms += pending_plan[depth].ms;
 		entry->counters.plan_cache_hits += pending_plan[depth].served;
 	}
-	if (entry->usage < MAX_USAGE)
-		entry->usage++;
+	touch_entry(entry);
 	SpinLockRelease(&entry->mutex);
-	LWLockRelease(&track_shared->lock);
+	LWLockRelease(&dbu_track_shared->lock);
 
 	if (planned)
 		pending_plan[depth].query_id = 0;
-	if (text != NULL)
-		pfree(text);
 }
 
-/* In an error path: plain stores and atomics only. */
+/* Count errors of a statement; source as for lock_entry. */
 void
-dbu_track_stmt_abort(const DbuStatement *stmt, int sqlstate)
+dbu_track_count_errors(StatementKey *key, CmdType operation, int64 errors,
+					   const DbuTrackSource *source)
 {
-	StatementKey key;
+	StatementEntry *entry;
 
-	if (!tracked(stmt) || stmt->query_id == 0)
-		return;
-	make_key(&key, stmt);
-	for (int i = 0; i < npending_errors; i++)
+	if (key->query_id == 0 && source == NULL)
 	{
-		if (memcmp(&pending_errors[i].key, &key, sizeof(key)) == 0)
-		{
-			pending_errors[i].errors++;
-			return;
-		}
-	}
-	if (npending_errors == MAX_PENDING_ERRORS)
-	{
-		pg_atomic_fetch_add_u64(&track_shared->errors_dropped, 1);
+		pg_atomic_fetch_add_u64(&dbu_track_shared->errors_dropped, errors);
 		return;
 	}
-	pending_errors[npending_errors].key = key;
-	pending_errors[npending_errors].errors = 1;
-	npending_errors++;
-}
-
-/* Move what error paths left behind into the table. */
-void
-dbu_track_statements_flush(void)
-{
-	if (npending_errors == 0)
-		return;
-
-	(void) dbu_shmem_dsa();		/* eviction may free a text: attach before the lock */
-	LWLockAcquire(&track_shared->lock, LW_EXCLUSIVE);
-	for (int i = 0; i < npending_errors; i++)
-	{
-		StatementEntry *entry = find_entry(&pending_errors[i].key);
-
-		/* a first execution that failed: its text comes with the next one */
-		if (entry == NULL)
-			entry = add_entry(&pending_errors[i].key, CMD_UNKNOWN);
-		entry->counters.errors += pending_errors[i].errors;
-	}
-	npending_errors = 0;
-	LWLockRelease(&track_shared->lock);
+	entry = lock_entry(key, operation, source);
+	SpinLockAcquire(&entry->mutex);
+	entry->counters.errors += errors;
+	touch_entry(entry);
+	SpinLockRelease(&entry->mutex);
+	LWLockRelease(&dbu_track_shared->lock);
 }
 
 void
 dbu_track_plan_end(const DbuPlanRequest *req, const PlannedStmt *plan, double plan_ms)
 {
-	if (track_level == DBU_TRACK_NONE || req->nesting >= MAX_PLAN_DEPTH)
+	if (dbu_track_level == DBU_TRACK_NONE || req->nesting >= MAX_PLAN_DEPTH)
 		return;
 	pending_plan[req->nesting].query_id = (uint64) plan->queryId;
 	pending_plan[req->nesting].ms = plan_ms;
@@ -360,9 +349,9 @@ dbu_track_plan_end(const DbuPlanRequest *req, const PlannedStmt *plan, double pl
 void
 dbu_track_statements_reset(void)
 {
-	for (int i = 0; i < track_nbuckets; i++)
+	for (int i = 0; i < dbu_track_nbuckets; i++)
 	{
-		while (track_buckets[i] >= 0)
-			remove_entry(&track_entries[track_buckets[i]]);
+		while (dbu_track_buckets[i] >= 0)
+			remove_entry(&dbu_track_entries[dbu_track_buckets[i]]);
 	}
 }

@@ -17,12 +17,12 @@
 #include "utils/guc.h"
 #include "utils/timestamp.h"
 
-TrackShared *track_shared = NULL;
-char		(*track_services)[NAMEDATALEN] = NULL;
-int32	   *track_buckets = NULL;
-StatementEntry *track_entries = NULL;
-TransactionEntry *track_transactions = NULL;
-TransactionMailbox *track_mailboxes = NULL;
+TrackShared *dbu_track_shared = NULL;
+char		(*dbu_track_services)[NAMEDATALEN] = NULL;
+int32	   *dbu_track_buckets = NULL;
+StatementEntry *dbu_track_entries = NULL;
+TransactionEntry *dbu_track_transactions = NULL;
+TransactionMailbox *dbu_track_mailboxes = NULL;
 
 static const struct config_enum_entry track_levels[] = {
 	{"none", DBU_TRACK_NONE, false},
@@ -31,23 +31,24 @@ static const struct config_enum_entry track_levels[] = {
 	{NULL, 0, false}
 };
 
-int			track_level = DBU_TRACK_TOP;
-bool		track_utility = true;
-int			track_max = 5000;
-int			track_query_size = 2048;
-int			track_max_services = 100;
-int			track_nbuckets = 0;
-int			track_ntransactions = 0;
-int			track_nmailboxes = 0;
+int			dbu_track_level = DBU_TRACK_TOP;
+bool		dbu_track_utility = true;
+int			dbu_track_max = 5000;
+int			dbu_track_query_size = 2048;
+int			dbu_track_max_services = 100;
+int			dbu_track_nbuckets = 0;
+int			dbu_track_ntransactions = 0;
+int			dbu_track_nmailboxes = 0;
 
 #define OTHER_SERVICE "<other>"
 
 static void
 compute_sizes(void)
 {
-	track_nbuckets = track_max * 2;
-	track_ntransactions = track_max_services * 2;
-	track_nmailboxes = MaxBackends + NUM_AUXILIARY_PROCS;
+	dbu_track_nbuckets = dbu_track_max * 2;
+	/* a service may have several databases and users */
+	dbu_track_ntransactions = dbu_track_max_services * 4;
+	dbu_track_nmailboxes = MaxBackends + NUM_AUXILIARY_PROCS;
 }
 
 static Size
@@ -56,11 +57,11 @@ shmem_size(void)
 	Size		size = MAXALIGN(sizeof(TrackShared));
 
 	compute_sizes();
-	size = add_size(size, MAXALIGN(mul_size(track_max_services, NAMEDATALEN)));
-	size = add_size(size, MAXALIGN(mul_size(track_nbuckets, sizeof(int32))));
-	size = add_size(size, MAXALIGN(mul_size(track_max, sizeof(StatementEntry))));
-	size = add_size(size, MAXALIGN(mul_size(track_ntransactions, sizeof(TransactionEntry))));
-	size = add_size(size, MAXALIGN(mul_size(track_nmailboxes, sizeof(TransactionMailbox))));
+	size = add_size(size, MAXALIGN(mul_size(dbu_track_max_services, NAMEDATALEN)));
+	size = add_size(size, MAXALIGN(mul_size(dbu_track_nbuckets, sizeof(int32))));
+	size = add_size(size, MAXALIGN(mul_size(dbu_track_max, sizeof(StatementEntry))));
+	size = add_size(size, MAXALIGN(mul_size(dbu_track_ntransactions, sizeof(TransactionEntry))));
+	size = add_size(size, MAXALIGN(mul_size(dbu_track_nmailboxes, sizeof(TransactionMailbox))));
 	return size;
 }
 
@@ -79,88 +80,105 @@ shmem_attach(void *chunk, bool found, int lwlock_tranche)
 	char	   *place = chunk;
 
 	compute_sizes();
-	track_shared = carve(&place, sizeof(TrackShared));
-	track_services = carve(&place, mul_size(track_max_services, NAMEDATALEN));
-	track_buckets = carve(&place, mul_size(track_nbuckets, sizeof(int32)));
-	track_entries = carve(&place, mul_size(track_max, sizeof(StatementEntry)));
-	track_transactions = carve(&place, mul_size(track_ntransactions, sizeof(TransactionEntry)));
-	track_mailboxes = carve(&place, mul_size(track_nmailboxes, sizeof(TransactionMailbox)));
+	dbu_track_shared = carve(&place, sizeof(TrackShared));
+	dbu_track_services = carve(&place, mul_size(dbu_track_max_services, NAMEDATALEN));
+	dbu_track_buckets = carve(&place, mul_size(dbu_track_nbuckets, sizeof(int32)));
+	dbu_track_entries = carve(&place, mul_size(dbu_track_max, sizeof(StatementEntry)));
+	dbu_track_transactions = carve(&place, mul_size(dbu_track_ntransactions, sizeof(TransactionEntry)));
+	dbu_track_mailboxes = carve(&place, mul_size(dbu_track_nmailboxes, sizeof(TransactionMailbox)));
 	if (found)
 		return;
 
 	/* the chunk comes zeroed */
-	LWLockInitialize(&track_shared->lock, lwlock_tranche);
-	track_shared->stats_since = GetCurrentTimestamp();
-	pg_atomic_init_u32(&track_shared->generation, 0);
-	pg_atomic_init_u64(&track_shared->evictions, 0);
-	pg_atomic_init_u64(&track_shared->calls_dropped, 0);
-	pg_atomic_init_u64(&track_shared->texts_dropped, 0);
-	pg_atomic_init_u64(&track_shared->errors_dropped, 0);
-	pg_atomic_init_u64(&track_shared->services_dropped, 0);
-	pg_atomic_init_u64(&track_shared->transactions_dropped, 0);
-	strlcpy(track_services[0], OTHER_SERVICE, NAMEDATALEN);
-	track_shared->nservices = 1;
-	for (int i = 0; i < track_nbuckets; i++)
-		track_buckets[i] = -1;
-	for (int i = 0; i < track_max; i++)
+	LWLockInitialize(&dbu_track_shared->lock, lwlock_tranche);
+	dbu_track_shared->stats_since = GetCurrentTimestamp();
+	pg_atomic_init_u32(&dbu_track_shared->generation, 0);
+	pg_atomic_init_u64(&dbu_track_shared->evictions, 0);
+	pg_atomic_init_u64(&dbu_track_shared->calls_dropped, 0);
+	pg_atomic_init_u64(&dbu_track_shared->texts_dropped, 0);
+	pg_atomic_init_u64(&dbu_track_shared->errors_dropped, 0);
+	pg_atomic_init_u64(&dbu_track_shared->services_dropped, 0);
+	pg_atomic_init_u64(&dbu_track_shared->transactions_dropped, 0);
+	strlcpy(dbu_track_services[0], OTHER_SERVICE, NAMEDATALEN);
+	dbu_track_shared->nservices = 1;
+	for (int i = 0; i < dbu_track_nbuckets; i++)
+		dbu_track_buckets[i] = -1;
+	for (int i = 0; i < dbu_track_max; i++)
 	{
-		SpinLockInit(&track_entries[i].mutex);
-		track_entries[i].next = i + 1 < track_max ? i + 1 : -1;
+		SpinLockInit(&dbu_track_entries[i].mutex);
+		dbu_track_entries[i].next = i + 1 < dbu_track_max ? i + 1 : -1;
 	}
-	track_shared->free_entry = 0;
-	for (int i = 0; i < track_nmailboxes; i++)
-		pg_atomic_init_u32(&track_mailboxes[i].change, 0);
+	dbu_track_shared->free_entry = 0;
+	for (int i = 0; i < dbu_track_nmailboxes; i++)
+		pg_atomic_init_u32(&dbu_track_mailboxes[i].change, 0);
+}
+
+/*
+ * A service's name as it is stored: at most NAMEDATALEN - 1 bytes of printable
+ * ASCII, as application_name is, so that it can be shown in a database of any
+ * encoding.
+ */
+static void
+clean_name(char *name, const char *raw)
+{
+	strlcpy(name, raw, NAMEDATALEN);
+	for (char *c = name; *c != '\0'; c++)
+	{
+		if (*c < 32 || *c > 126)
+			*c = '?';
+	}
 }
 
 static int32
 find_service(const char *name)
 {
-	for (int32 i = 1; i < track_shared->nservices; i++)
+	for (int32 i = 0; i < dbu_track_shared->nservices; i++)
 	{
-		if (strcmp(track_services[i], name) == 0)
+		if (strcmp(dbu_track_services[i], name) == 0)
 			return i;
 	}
 	return -1;
 }
 
 /*
- * The current session's service as an index into track_services; 0 is
- * '<other>', where services end that came after the table was full.  Takes
- * the lock unless the service is the one of the last call.  Services are never
- * removed, so the index stays good for the server's life.
+ * The current session's service as an index into dbu_track_services; 0 is
+ * '<other>', where services end that come after the table is full.  Takes the
+ * lock only when the service is another one than at the last call.  Services
+ * are never removed, so an index stays good for the server's life.
  */
 int32
 dbu_track_service_id(void)
 {
-	static char last_name[NAMEDATALEN] = "";
+	static char last_raw[NAMEDATALEN];
 	static int32 last_id = -1;
+	const char *raw = dbu_service();
 	char		name[NAMEDATALEN];
 
-	strlcpy(name, dbu_service(), NAMEDATALEN);
-	if (last_id > 0 && strcmp(name, last_name) == 0)
+	if (last_id >= 0 && strncmp(raw, last_raw, NAMEDATALEN - 1) == 0)
 		return last_id;
 
-	LWLockAcquire(&track_shared->lock, LW_SHARED);
+	clean_name(name, raw);
+	LWLockAcquire(&dbu_track_shared->lock, LW_SHARED);
 	last_id = find_service(name);
-	LWLockRelease(&track_shared->lock);
+	LWLockRelease(&dbu_track_shared->lock);
 	if (last_id < 0)
 	{
-		LWLockAcquire(&track_shared->lock, LW_EXCLUSIVE);
+		LWLockAcquire(&dbu_track_shared->lock, LW_EXCLUSIVE);
 		last_id = find_service(name);
-		if (last_id < 0 && track_shared->nservices < track_max_services)
+		if (last_id < 0 && dbu_track_shared->nservices < dbu_track_max_services)
 		{
-			last_id = track_shared->nservices;
-			strlcpy(track_services[last_id], name, NAMEDATALEN);
-			track_shared->nservices++;
+			last_id = dbu_track_shared->nservices;
+			strlcpy(dbu_track_services[last_id], name, NAMEDATALEN);
+			dbu_track_shared->nservices++;
 		}
-		LWLockRelease(&track_shared->lock);
+		LWLockRelease(&dbu_track_shared->lock);
 	}
 	if (last_id < 0)
 	{
 		last_id = 0;
-		pg_atomic_fetch_add_u64(&track_shared->services_dropped, 1);
+		pg_atomic_fetch_add_u64(&dbu_track_shared->services_dropped, 1);
 	}
-	strlcpy(last_name, name, NAMEDATALEN);
+	strlcpy(last_raw, raw, NAMEDATALEN);
 	return last_id;
 }
 
@@ -175,57 +193,67 @@ init(void)
 	DefineCustomIntVariable("dbutil.track_max",
 							"Statements that are tracked at a time.",
 							"When more come, those used least give way, and their calls are counted as dropped.",
-							&track_max, 5000, 100, 1000000,
+							&dbu_track_max, 5000, 100, 1000000,
 							PGC_POSTMASTER, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("dbutil.track_max_services",
 							"Services that are told apart.",
 							"Those that come later are tracked together as <other>.",
-							&track_max_services, 100, 2, 10000,
+							&dbu_track_max_services, 100, 2, 10000,
 							PGC_POSTMASTER, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("dbutil.track_query_size",
 							"Bytes that are kept of a statement's text.",
 							NULL,
-							&track_query_size, 2048, 64, 1024 * 1024,
+							&dbu_track_query_size, 2048, 64, 1024 * 1024,
 							PGC_POSTMASTER, GUC_UNIT_BYTE, NULL, NULL, NULL);
 	DefineCustomEnumVariable("dbutil.track",
 							 "Which statements are tracked: none, top (what clients send) or all (nested ones too).",
 							 NULL,
-							 &track_level, DBU_TRACK_TOP, track_levels,
+							 &dbu_track_level, DBU_TRACK_TOP, track_levels,
 							 PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomBoolVariable("dbutil.track_utility",
 							 "Tracks utility statements (DDL, COPY, VACUUM, ...) too.",
 							 NULL,
-							 &track_utility, true,
+							 &dbu_track_utility, true,
 							 PGC_SUSET, 0, NULL, NULL, NULL);
+}
+
+static void
+loss_row(DbuStatusSink *sink, const char *item, pg_atomic_uint64 *loss, const char *fix)
+{
+	uint64		count = pg_atomic_read_u64(loss);
+
+	dbu_status_row(sink, item, count == 0 ? DBU_STATUS_OK : DBU_STATUS_WARN,
+				   psprintf(UINT64_FORMAT, count), count == 0 ? NULL : fix);
 }
 
 static void
 status(DbuStatusSink *sink)
 {
-	uint64		calls;
-
 	if (!dbu_preloaded)
 	{
 		dbu_status_row(sink, "tracking", DBU_STATUS_OFF, "needs shared memory",
 					   "add dbutil to shared_preload_libraries and restart the server");
 		return;
 	}
-	calls = pg_atomic_read_u64(&track_shared->calls_dropped);
-	dbu_status_row(sink, "tracking", DBU_STATUS_OK, "on", NULL);
-	dbu_status_row(sink, "calls dropped by tracking",
-				   calls == 0 ? DBU_STATUS_OK : DBU_STATUS_WARN,
-				   psprintf(UINT64_FORMAT, calls),
-				   calls == 0 ? NULL : "raise dbutil.track_max and restart the server");
-	calls = pg_atomic_read_u64(&track_shared->texts_dropped);
-	dbu_status_row(sink, "statement texts dropped by tracking",
-				   calls == 0 ? DBU_STATUS_OK : DBU_STATUS_WARN,
-				   psprintf(UINT64_FORMAT, calls),
-				   calls == 0 ? NULL : "raise dbutil.shared_memory and restart the server");
-	calls = pg_atomic_read_u64(&track_shared->services_dropped);
-	dbu_status_row(sink, "services tracked as <other>",
-				   calls == 0 ? DBU_STATUS_OK : DBU_STATUS_WARN,
-				   psprintf(UINT64_FORMAT, calls),
-				   calls == 0 ? NULL : "raise dbutil.track_max_services and restart the server");
+	if (dbu_track_level == DBU_TRACK_NONE)
+		dbu_status_row(sink, "tracking", DBU_STATUS_OFF, "none",
+					   "set dbutil.track = top");
+	else if (!IsQueryIdEnabled())
+		dbu_status_row(sink, "tracking", DBU_STATUS_WARN, "utility statements only",
+					   "set compute_query_id = auto");
+	else
+		dbu_status_row(sink, "tracking", DBU_STATUS_OK,
+					   dbu_track_level == DBU_TRACK_ALL ? "all" : "top", NULL);
+	loss_row(sink, "calls dropped by tracking", &dbu_track_shared->calls_dropped,
+			 "raise dbutil.track_max and restart the server");
+	loss_row(sink, "errors dropped by tracking", &dbu_track_shared->errors_dropped,
+			 "raise dbutil.track_max and restart the server");
+	loss_row(sink, "transactions dropped by tracking", &dbu_track_shared->transactions_dropped,
+			 "raise dbutil.track_max_services and restart the server");
+	loss_row(sink, "statement texts dropped by tracking", &dbu_track_shared->texts_dropped,
+			 "raise dbutil.shared_memory and restart the server");
+	loss_row(sink, "services tracked as <other>", &dbu_track_shared->services_dropped,
+			 "raise dbutil.track_max_services and restart the server");
 }
 
 const DbuModule dbu_track_module = {

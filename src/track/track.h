@@ -3,11 +3,13 @@
  * track.h
  *	  What the files of track share: the shared memory and its locks.
  *
- * track_shared->lock, one LWLock, guards the structure: which entry is where,
+ * dbu_track_shared->lock, one LWLock, guards the structure: which entry is where,
  * which services there are, what the totals of transactions are.  Held shared
  * it allows to find an entry; counters of a found entry are then changed
  * under the entry's spinlock.  Held exclusively it allows to add, evict and
- * reset.  Under a spinlock nothing is allocated, logged or raised.
+ * reset.  Under a spinlock nothing is allocated, logged or raised.  Under the
+ * LWLock no catalog is read: waiting there for a heavyweight lock whose holder
+ * waits for the LWLock is a deadlock that nobody detects.
  *
  *-------------------------------------------------------------------------
  */
@@ -17,7 +19,6 @@
 #include "core/module.h"
 
 #include "datatype/timestamp.h"
-#include "funcapi.h"
 #include "port/atomics.h"
 #include "storage/lwlock.h"
 #include "storage/spin.h"
@@ -38,7 +39,7 @@ typedef struct StatementKey
 	uint64		query_id;
 	Oid			database;
 	Oid			username;
-	int32		service;		/* index into services */
+	int32		service;		/* index into dbu_track_services */
 	int32		toplevel;
 } StatementKey;
 
@@ -57,21 +58,22 @@ typedef struct StatementCounters
 	double		total_plan_ms;
 	BufferUsage buffers;
 	WalUsage	wal;
-	DbuHistogram histogram;
 } StatementCounters;
 
 typedef struct StatementEntry
 {
 	StatementKey key;
 	int32		next;			/* in its hash chain or the free list, -1: end */
-	slock_t		mutex;			/* guards counters and usage */
+	slock_t		mutex;			/* guards counters, histogram and usage */
 	uint8		usage;			/* recent use, for eviction */
+	bool		wants_text;		/* none was offered yet */
 	CmdType		operation;
 	dsa_pointer text;			/* InvalidDsaPointer: none */
 	int32		text_length;
 	int32		encoding;		/* of the text */
 	TimestampTz stats_since;
 	StatementCounters counters;
+	DbuHistogram histogram;
 } StatementEntry;
 
 typedef struct TransactionCounters
@@ -86,12 +88,12 @@ typedef struct TransactionCounters
 	double		total_commit_ms;
 	double		max_commit_ms;
 	DbuHistogram durations;
-	DbuHistogram commits_histogram;
+	DbuHistogram commit_times;
 } TransactionCounters;
 
 typedef struct TransactionKey
 {
-	char		service[NAMEDATALEN];
+	int32		service;		/* index into dbu_track_services */
 	Oid			database;
 	Oid			username;
 } TransactionKey;
@@ -105,14 +107,16 @@ typedef struct TransactionEntry
 /*
  * Written by one backend only, without a lock, as transactions end where
  * locks are forbidden.  change is odd while the owner writes.  Moved into the
- * totals by the owner under the exclusive lock when the key changes and at
- * exit; readers hold the lock shared, so they see each count exactly once.
+ * totals by the owner under the exclusive lock when the key changes; readers
+ * hold the lock shared, so they see each count exactly once.  A process that
+ * ends may leave counts behind: they stay valid, and the next process in its
+ * place moves them.
  */
 typedef struct TransactionMailbox
 {
 	pg_atomic_uint32 change;
 	uint32		generation;		/* counts of an older one were reset */
-	bool		used;
+	bool		used;			/* the key is set */
 	TransactionEntry entry;
 } TransactionMailbox;
 
@@ -124,10 +128,11 @@ typedef struct TrackShared
 
 	/* losses since the last reset */
 	pg_atomic_uint64 evictions; /* entries taken for others */
-	pg_atomic_uint64 calls_dropped; /* calls in them, or without an entry */
+	pg_atomic_uint64 calls_dropped; /* calls that those entries held */
+	pg_atomic_uint64 errors_dropped;	/* and errors, and those beyond room */
 	pg_atomic_uint64 texts_dropped; /* entries without text for want of room */
-	pg_atomic_uint64 errors_dropped;
-	pg_atomic_uint64 services_dropped;	/* look-ups that ended under <other> */
+	pg_atomic_uint64 services_dropped;	/* times a session's service became
+										 * <other> */
 	pg_atomic_uint64 transactions_dropped;
 
 	int32		nservices;
@@ -137,39 +142,56 @@ typedef struct TrackShared
 	int32		clock_hand;
 } TrackShared;
 
+/* A statement's text as it came; whole is false for one that was cut. */
+typedef struct DbuTrackSource
+{
+	const char *text;			/* may be NULL */
+	int			location;		/* -1: from the start */
+	int			length;			/* 0: to the end */
+	bool		whole;
+	bool		utility;
+} DbuTrackSource;
+
 /* track.c */
-extern TrackShared *track_shared;
-extern char (*track_services)[NAMEDATALEN];
-extern int32 *track_buckets;
-extern StatementEntry *track_entries;
-extern TransactionEntry *track_transactions;
-extern TransactionMailbox *track_mailboxes;
-extern int	track_max;
-extern int	track_query_size;
-extern int	track_max_services;
-extern int	track_nbuckets;
-extern int	track_ntransactions;
-extern int	track_nmailboxes;
+extern TrackShared *dbu_track_shared;
+extern char (*dbu_track_services)[NAMEDATALEN];
+extern int32 *dbu_track_buckets;
+extern StatementEntry *dbu_track_entries;
+extern TransactionEntry *dbu_track_transactions;
+extern TransactionMailbox *dbu_track_mailboxes;
+extern int	dbu_track_max;
+extern int	dbu_track_query_size;
+extern int	dbu_track_max_services;
+extern int	dbu_track_nbuckets;
+extern int	dbu_track_ntransactions;
+extern int	dbu_track_nmailboxes;
+
+extern int	dbu_track_level;		/* dbutil.track, a DbuTrackLevel */
+extern bool dbu_track_utility;		/* dbutil.track_utility */
 
 extern int32 dbu_track_service_id(void);
 
-extern int	track_level;		/* dbutil.track, a DbuTrackLevel */
-extern bool track_utility;		/* dbutil.track_utility */
-
 /* normalize.c */
-extern char *dbu_track_normalize(const char *source, int location, int length, int limit);
+extern void dbu_track_note_escapes(void);
+extern bool dbu_track_is_plain(const DbuTrackSource *source);
+extern char *dbu_track_normalize(const DbuTrackSource *source, int limit);
 
 /* statements.c */
 extern int	dbu_track_stmt_want(const DbuStatement *stmt);
 extern void dbu_track_stmt_end(const DbuStatement *stmt);
-extern void dbu_track_stmt_abort(const DbuStatement *stmt, int sqlstate);
 extern void dbu_track_plan_end(const DbuPlanRequest *req, const PlannedStmt *plan, double plan_ms);
-extern void dbu_track_statements_flush(void);
+extern bool dbu_track_wanted(const DbuStatement *stmt);
+extern void dbu_track_make_key(StatementKey *key, const DbuStatement *stmt);
+extern void dbu_track_count_errors(StatementKey *key, CmdType operation, int64 errors,
+								   const DbuTrackSource *source);
 extern void dbu_track_statements_reset(void);
 
+/* pending.c */
+extern void dbu_track_stmt_abort(const DbuStatement *stmt, int sqlstate);
+extern void dbu_track_errors_flush(bool exiting);
+
 /* transactions.c */
-extern void dbu_track_xact_prepare(void);
+extern void dbu_track_xact_prepare(int32 service);
 extern void dbu_track_xact_end(const DbuTransaction *xact);
-extern void dbu_track_transactions_flush(void);
 
 #endif							/* DBU_TRACK_TRACK_H */

@@ -4,8 +4,9 @@
 CREATE FUNCTION dbutil.statements(texts boolean DEFAULT true,
 	OUT service text, OUT dbid oid, OUT userid oid, OUT toplevel boolean, OUT queryid bigint,
 	OUT query text, OUT operation text,
-	OUT plans bigint, OUT total_plan_time double precision, OUT plan_cache_hits bigint,
-	OUT calls bigint, OUT errors bigint, OUT rows_processed bigint,
+	OUT plans bigint, OUT total_plan_time double precision,
+	OUT mean_plan_time double precision, OUT plan_cache_hits bigint,
+	OUT calls bigint, OUT errors bigint, OUT rows bigint,
 	OUT total_exec_time double precision, OUT min_exec_time double precision,
 	OUT max_exec_time double precision, OUT mean_exec_time double precision,
 	OUT stddev_exec_time double precision,
@@ -27,8 +28,8 @@ COMMENT ON FUNCTION dbutil.statements(boolean) IS
 CREATE VIEW dbutil.statements AS
 	SELECT s.service, d.datname AS database_name, r.rolname AS username,
 		   s.toplevel, s.queryid, s.query, s.operation,
-		   s.plans, s.total_plan_time, s.plan_cache_hits,
-		   s.calls, s.errors, s.rows_processed AS rows,
+		   s.plans, s.total_plan_time, s.mean_plan_time, s.plan_cache_hits,
+		   s.calls, s.errors, s.rows,
 		   s.total_exec_time, s.min_exec_time, s.max_exec_time, s.mean_exec_time,
 		   s.stddev_exec_time, s.p50_exec_time, s.p90_exec_time, s.p95_exec_time,
 		   s.p99_exec_time,
@@ -52,7 +53,7 @@ COMMENT ON FUNCTION dbutil.statement_histogram(bigint) IS
 	'execution times of one queryid, one row per service and bucket that is not empty: from lower_us up to but not including upper_us (microseconds; NULL: no upper bound). Buckets are the same everywhere, so that rows of several servers may be added. Error: 55000 without preload';
 
 CREATE FUNCTION dbutil.services(
-	OUT service text, OUT calls bigint, OUT errors bigint, OUT rows_processed bigint,
+	OUT service text, OUT calls bigint, OUT errors bigint, OUT rows bigint,
 	OUT total_exec_time double precision, OUT total_plan_time double precision,
 	OUT plan_cache_hits bigint,
 	OUT p50_exec_time double precision, OUT p90_exec_time double precision,
@@ -91,7 +92,7 @@ COMMENT ON VIEW dbutil.transactions IS
 GRANT SELECT ON dbutil.transactions TO PUBLIC;
 
 CREATE VIEW dbutil.services AS
-	SELECT s.service, s.calls, s.errors, s.rows_processed AS rows,
+	SELECT s.service, s.calls, s.errors, s.rows,
 		   s.total_exec_time, s.total_plan_time, s.plan_cache_hits,
 		   s.p50_exec_time, s.p90_exec_time, s.p95_exec_time, s.p99_exec_time,
 		   t.commits, t.rollbacks

@@ -6,19 +6,20 @@
  * A transaction ends where nothing may lock, allocate or fail, so each process
  * counts into a mailbox of its own in shared memory.  Its key is fixed by the
  * last statement before the end (dbu_track_xact_prepare, where locks are
- * allowed); when the key changes and when the process exits the mailbox is
- * emptied into the totals under the exclusive lock.  Readers add mailboxes to
- * totals, so that nothing is late.
+ * allowed); when the key changes the mailbox is emptied into the totals under
+ * the exclusive lock.  Readers add mailboxes to totals, so that nothing is
+ * late.  At exit the mailbox is emptied as well, but an open transaction is
+ * rolled back only after that: what is in it then waits for the next process
+ * in this place, and is read like the rest meanwhile.
  *
  *-------------------------------------------------------------------------
  */
 #include "core/compat.h"
-#include "core/access.h"
 #include "core/errors.h"
-#include "core/shmem.h"
 #include "track/track.h"
 
 #include "fmgr.h"
+#include "funcapi.h"
 #include "miscadmin.h"
 #include "storage/ipc.h"
 #include "storage/proc.h"
@@ -27,6 +28,10 @@
 
 PG_FUNCTION_INFO_V1(dbutil_transactions);
 
+static const double duration_fractions[] = {0.50, 0.95, 0.99};
+static const double commit_fractions[] = {0.99};
+
+/* This process' mailbox. */
 static TransactionMailbox *mailbox = NULL;
 
 static void
@@ -61,7 +66,7 @@ add_counters(TransactionCounters *into, const TransactionCounters *from)
 	into->total_commit_ms += from->total_commit_ms;
 	into->max_commit_ms = Max(into->max_commit_ms, from->max_commit_ms);
 	dbu_track_histogram_merge(&into->durations, &from->durations);
-	dbu_track_histogram_merge(&into->commits_histogram, &from->commits_histogram);
+	dbu_track_histogram_merge(&into->commit_times, &from->commit_times);
 }
 
 /* Add an entry to a list of totals; false when it is full. */
@@ -84,64 +89,62 @@ add_entry(TransactionEntry *list, int32 *used, int size, const TransactionEntry 
 }
 
 /*
- * Empty this process' mailbox into the totals.  Under the exclusive lock no
- * reader is between the two, so each count is seen once.
+ * Empty the mailbox into the totals.  Under the exclusive lock no reader is
+ * between the two, so each count is seen once.  The key stays.
  */
-void
-dbu_track_transactions_flush(void)
+static void
+flush_mailbox(void)
 {
-	if (mailbox == NULL || !mailbox->used)
+	TransactionCounters *c = &mailbox->entry.counters;
+
+	if (c->commits + c->rollbacks == 0)
 		return;
 
-	LWLockAcquire(&track_shared->lock, LW_EXCLUSIVE);
-	if (mailbox->generation == pg_atomic_read_u32(&track_shared->generation) &&
-		!add_entry(track_transactions, &track_shared->ntransactions,
-				   track_ntransactions, &mailbox->entry))
-		pg_atomic_fetch_add_u64(&track_shared->transactions_dropped,
-								mailbox->entry.counters.commits + mailbox->entry.counters.rollbacks);
+	LWLockAcquire(&dbu_track_shared->lock, LW_EXCLUSIVE);
+	if (mailbox->generation == pg_atomic_read_u32(&dbu_track_shared->generation) &&
+		!add_entry(dbu_track_transactions, &dbu_track_shared->ntransactions,
+				   dbu_track_ntransactions, &mailbox->entry))
+		pg_atomic_fetch_add_u64(&dbu_track_shared->transactions_dropped,
+								c->commits + c->rollbacks);
 	begin_write();
-	mailbox->used = false;
-	memset(&mailbox->entry.counters, 0, sizeof(mailbox->entry.counters));
+	memset(c, 0, sizeof(*c));
 	end_write();
-	LWLockRelease(&track_shared->lock);
+	LWLockRelease(&dbu_track_shared->lock);
 }
 
 static void
 at_exit(int code, Datum arg)
 {
-	dbu_track_statements_flush();
-	dbu_track_transactions_flush();
+	dbu_track_errors_flush(true);
+	flush_mailbox();
 }
 
 /*
- * Called at each statement, where locks are allowed: the transaction that it
- * belongs to will be counted under this key.
+ * Called at each statement that a client sends, where locks are allowed: the
+ * transaction that it belongs to will be counted under this key.
  */
 void
-dbu_track_xact_prepare(void)
+dbu_track_xact_prepare(int32 service)
 {
 	TransactionKey *key;
-	const char *service = dbu_service();
+	Oid			username = GetUserId();
 
 	if (mailbox == NULL)
 	{
-		mailbox = &track_mailboxes[MyProc - ProcGlobal->allProcs];
+		mailbox = &dbu_track_mailboxes[MyProc - ProcGlobal->allProcs];
 		before_shmem_exit(at_exit, (Datum) 0);
-		/* emptied by the process that had it before */
-		Assert(!mailbox->used);
 	}
 	key = &mailbox->entry.key;
-	if (mailbox->used && key->database == MyDatabaseId && key->username == GetUserId() &&
-		strncmp(key->service, service, NAMEDATALEN - 1) == 0)
+	if (mailbox->used && key->service == service &&
+		key->database == MyDatabaseId && key->username == username)
 		return;
 
-	dbu_track_transactions_flush();
+	flush_mailbox();
 	begin_write();
-	memset(&mailbox->entry, 0, sizeof(mailbox->entry));
-	strlcpy(key->service, service, NAMEDATALEN);
+	key->service = service;
 	key->database = MyDatabaseId;
-	key->username = GetUserId();
-	mailbox->generation = pg_atomic_read_u32(&track_shared->generation);
+	key->username = username;
+	mailbox->generation = pg_atomic_read_u32(&dbu_track_shared->generation);
 	mailbox->used = true;
 	end_write();
 }
@@ -153,11 +156,11 @@ dbu_track_xact_end(const DbuTransaction *xact)
 	TransactionCounters *c;
 	uint32		generation;
 
-	if (mailbox == NULL || !mailbox->used || track_level == DBU_TRACK_NONE)
+	if (mailbox == NULL || !mailbox->used || dbu_track_level == DBU_TRACK_NONE)
 		return;
 
 	c = &mailbox->entry.counters;
-	generation = pg_atomic_read_u32(&track_shared->generation);
+	generation = pg_atomic_read_u32(&dbu_track_shared->generation);
 	begin_write();
 	if (mailbox->generation != generation)
 	{
@@ -176,30 +179,34 @@ dbu_track_xact_end(const DbuTransaction *xact)
 		c->commits++;
 		c->total_commit_ms += xact->commit_ms;
 		c->max_commit_ms = Max(c->max_commit_ms, xact->commit_ms);
-		dbu_track_histogram_add(&c->commits_histogram, xact->commit_ms);
+		dbu_track_histogram_add(&c->commit_times, xact->commit_ms);
 	}
 	else
 		c->rollbacks++;
 	end_write();
 }
 
-/* A whole copy of a mailbox, or false when it holds nothing that counts. */
+/*
+ * A whole copy of a mailbox, or false when it holds nothing that counts.  Its
+ * owner is done within nanoseconds, unless the kernel has just put it aside.
+ */
 static bool
 read_mailbox(TransactionMailbox *box, TransactionEntry *copy)
 {
-	for (;;)
+	for (int tries = 1;; tries++)
 	{
 		uint32		before = pg_atomic_read_u32(&box->change);
 		bool		counts;
 
 		pg_read_barrier();
 		counts = box->used &&
-			box->generation == pg_atomic_read_u32(&track_shared->generation);
+			box->generation == pg_atomic_read_u32(&dbu_track_shared->generation);
 		*copy = box->entry;
 		pg_read_barrier();
 		if ((before & 1) == 0 && before == pg_atomic_read_u32(&box->change))
 			return counts && copy->counters.commits + copy->counters.rollbacks > 0;
-		CHECK_FOR_INTERRUPTS();
+		if (tries % 1000 == 0)
+			pg_usleep(1000);
 	}
 }
 
@@ -216,33 +223,40 @@ dbutil_transactions(PG_FUNCTION_ARGS)
 
 	/*
 	 * Totals and mailboxes are copied under the shared lock, which keeps them
-	 * from being moved from one to the other.  CHECK_FOR_INTERRUPTS does
-	 * nothing while it is held; a writer is done within nanoseconds.
+	 * from being moved from one to the other.
 	 */
-	room = track_ntransactions + track_nmailboxes;
+	room = dbu_track_ntransactions + dbu_track_nmailboxes;
 	all = palloc_extended(mul_size(room, sizeof(TransactionEntry)), MCXT_ALLOC_HUGE);
-	LWLockAcquire(&track_shared->lock, LW_SHARED);
-	used = track_shared->ntransactions;
-	memcpy(all, track_transactions, used * sizeof(TransactionEntry));
-	for (int i = 0; i < track_nmailboxes; i++)
+	LWLockAcquire(&dbu_track_shared->lock, LW_SHARED);
+	used = dbu_track_shared->ntransactions;
+	memcpy(all, dbu_track_transactions, used * sizeof(TransactionEntry));
+	for (int i = 0; i < dbu_track_nmailboxes; i++)
 	{
 		TransactionEntry copy;
 
-		if (track_mailboxes[i].used && read_mailbox(&track_mailboxes[i], &copy))
+		if (read_mailbox(&dbu_track_mailboxes[i], &copy))
 			(void) add_entry(all, &used, room, &copy);
 	}
-	LWLockRelease(&track_shared->lock);
+	LWLockRelease(&dbu_track_shared->lock);
 
 	for (int i = 0; i < used; i++)
 	{
 		TransactionKey *key = &all[i].key;
 		TransactionCounters *c = &all[i].counters;
 		int64		count = c->commits + c->rollbacks;
+		double		durations[3];
+		double		commit_times[1];
+		bool		committed;
 		Datum		values[17];
 		bool		nulls[17] = {0};
 		int			n = 0;
 
-		values[n++] = CStringGetTextDatum(key->service);
+		(void) dbu_track_histogram_percentiles(&c->durations, c->min_ms, c->max_ms,
+											   duration_fractions, 3, durations);
+		committed = dbu_track_histogram_percentiles(&c->commit_times, 0, c->max_commit_ms,
+													commit_fractions, 1, commit_times);
+
+		values[n++] = CStringGetTextDatum(dbu_track_services[key->service]);
 		values[n++] = ObjectIdGetDatum(key->database);
 		values[n++] = ObjectIdGetDatum(key->username);
 		values[n++] = Int64GetDatum(c->commits);
@@ -253,15 +267,19 @@ dbutil_transactions(PG_FUNCTION_ARGS)
 		values[n++] = Float8GetDatum(c->min_ms);
 		values[n++] = Float8GetDatum(c->max_ms);
 		values[n++] = Float8GetDatum(c->total_ms / count);
-		values[n++] = Float8GetDatum(dbu_track_histogram_percentile(&c->durations, 0.50));
-		values[n++] = Float8GetDatum(dbu_track_histogram_percentile(&c->durations, 0.95));
-		values[n++] = Float8GetDatum(dbu_track_histogram_percentile(&c->durations, 0.99));
-		nulls[n] = c->commits == 0;
-		values[n++] = Float8GetDatum(c->commits > 0 ? c->total_commit_ms / c->commits : 0);
-		nulls[n] = c->commits == 0;
-		values[n++] = Float8GetDatum(dbu_track_histogram_percentile(&c->commits_histogram, 0.99));
-		nulls[n] = c->commits == 0;
-		values[n++] = Float8GetDatum(c->max_commit_ms);
+		for (int p = 0; p < 3; p++)
+			values[n++] = Float8GetDatum(durations[p]);
+		if (committed)
+		{
+			values[n++] = Float8GetDatum(c->total_commit_ms / c->commits);
+			values[n++] = Float8GetDatum(commit_times[0]);
+			values[n++] = Float8GetDatum(c->max_commit_ms);
+		}
+		else
+		{
+			for (int p = 0; p < 3; p++)
+				nulls[n++] = true;
+		}
 		Assert(n == (int) lengthof(values));
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}

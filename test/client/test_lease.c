@@ -410,7 +410,7 @@ close_reports_leaks(void **state)
 	dbpool_stats	  stats = DBPOOL_STATS_INIT;
 	uint32_t		  cursor = 0;
 	PGresult		 *res;
-	char			  expected[64];
+	char			  expected[1024];
 	int				  line;
 
 	(void) state;

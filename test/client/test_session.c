@@ -197,6 +197,20 @@ unfinished_conversation_is_closed(void **state)
 	}
 	assert_int_equal(stats_of(pool).closed_broken, 4);
 	assert_true(stats_of(pool).cancels_sent >= 1);
+	/* cancelled before the server has begun: the first cancel is lost on it */
+	for (int i = 0; i < 30; i++)
+	{
+		assert_ok(dbpool_acquire(pool, 0, &lease, &err));
+		assert_int_equal(PQsendQuery(dbpool_conn(lease), "select pg_sleep(30)"), 1);
+		dbpool_discard(&lease);
+		assert_ok(dbpool_acquire(pool, 0, &lease, &err));
+		assert_int_equal(
+			admin_int("select count(*) from pg_stat_activity where application_name = 'unfinished'"),
+			1);
+		dbpool_release(&lease);
+	}
+	print_message("# %llu cancels for 30 commands\n",
+				  (unsigned long long) stats_of(pool).cancels_sent);
 	close_pool(pool);
 }
 

@@ -94,7 +94,7 @@ no_server()
 		[ ! -e "$socket" ] || return 1
 	done <"$HERE/sockets"
 	[ ! -e "$HERE/build/demo/data" ] && [ ! -e "$HERE/build/demo/socket" ] &&
-		! pgrep -f -- "-D $HERE/build/demo/data" >/dev/null
+		[ -z "$(find /proc -maxdepth 2 -name cwd -lname "$HERE/build/demo/data*" 2>/dev/null)" ]
 }
 
 # server NAME PORT LINE...: starts a server of that name with these settings.
@@ -144,6 +144,13 @@ psql_as_printed()
 	[ -n "$command" ] || return 1
 	# shellcheck disable=SC2086	# it is a command line
 	[ "$($command -X -A -t -c "SELECT state FROM dbutil.status() WHERE item = 'preload'")" = ok ]
+}
+
+# plan_cache_hit: the statements with the cache on were served from it.
+plan_cache_hit()
+{
+	awk -F '|' '$1 ~ /plan-cache-on/ && $2 ~ /SELECT/ { seen++; hit += $4 > 0 }
+		END { exit !(seen == 2 && hit == 2) }' "$HERE/out"
 }
 
 test_bad_input()
@@ -225,6 +232,10 @@ test_own_server()
 	tool demo "$(dsn preloaded)"
 	check "the demo on a server of the user" test "$STATUS" = 0
 	check "its sums agree" grep -q '| ok' "$HERE/out"
+	check "the slow query has its finding" grep -q '| slow_scan ' "$HERE/out"
+	check "and none once the advice was followed" grep -q 'findings left: 0' "$HERE/out"
+	check "health has its verdict" grep -qE '^ +(ok|warn|critical|unknown) +\| +[0-9]+ ' "$HERE/out"
+	check "the plan cache was hit, with the same answers" plan_cache_hit
 	check "nothing was skipped" eval '! grep -q skipped "$HERE/out"'
 	check "nothing is left there" no_database preloaded
 

@@ -10,7 +10,9 @@ CREATE TEMP VIEW member AS
 SELECT d.classid, d.objid, i.type, i.identity
 FROM pg_depend d
 JOIN pg_extension e ON d.refobjid = e.oid,
-LATERAL pg_identify_object(d.classid, d.objid, 0) i
+LATERAL pg_identify_object(d.classid, d.objid, 0) o,
+-- versions differ in which types they qualify
+LATERAL (SELECT o.type, replace(o.identity, 'pg_catalog.', '') AS identity) i
 WHERE d.refclassid = 'pg_extension'::regclass AND d.deptype = 'e'
   AND e.extname = 'dbutil'
   AND NOT (d.classid = 'pg_type'::regclass

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "track/histogram.h"
 
@@ -29,46 +30,74 @@ compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-int
-main(void)
+/* Evenly in [0, 1); xorshift, fixed seed. */
+static double
+uniform(void)
 {
-	enum
-	{
-		N = 20000
-	};
+	static uint64_t x = 88172645463325252;
+
+	x ^= x << 13;
+	x ^= x >> 7;
+	x ^= x << 17;
+	return (double) (x >> 11) / (double) (1ULL << 53);
+}
+
+/* From 1 us to an hour, evenly in the logarithm. */
+static double
+log_uniform(void)
+{
+	return 0.001 * pow(3.6e9, uniform());
+}
+
+/* A mean of 2 ms, as waiting times have it. */
+static double
+exponential(void)
+{
+	return 0.001 - 2.0 * log(1.0 - uniform());
+}
+
+/* Hits of 40 to 60 us, and 7 % misses around 12 ms. */
+static double
+bimodal(void)
+{
+	return uniform() < 0.93 ? 0.04 + 0.02 * uniform() : 8 + 8 * uniform();
+}
+
+enum
+{
+	N = 20000
+};
+static const double fractions[] = {0.5, 0.9, 0.95, 0.99};
+
+static void
+check_distribution(double (*draw) (void), const char *name)
+{
 	static double ms[N];
-	static const double fractions[] = {0.5, 0.9, 0.95, 0.99};
+	static double got[4];
 	static DbuHistogram all;
 	static DbuHistogram part[2];
-	static DbuHistogram empty;
-	uint64_t	x = 88172645463325252;
 	uint64_t	total = 0;
 	int			close = 1;
 	int			same = 1;
-	int			bounds = 1;
 
-	check(dbu_track_histogram_percentile(&empty, 0.5) < 0, "nothing counted, no percentile");
-
-	/* from 1 us to an hour, evenly in the logarithm; xorshift, fixed seed */
+	memset(&all, 0, sizeof(all));
+	memset(part, 0, sizeof(part));
 	for (int i = 0; i < N; i++)
 	{
-		x ^= x << 13;
-		x ^= x >> 7;
-		x ^= x << 17;
-		ms[i] = 0.001 * pow(3.6e9, (double) (x >> 11) / (double) (1ULL << 53));
+		ms[i] = draw();
 		dbu_track_histogram_add(&all, ms[i]);
 		dbu_track_histogram_add(&part[i % 2], ms[i]);
 	}
 	qsort(ms, N, sizeof(ms[0]), compare);
+	close = dbu_track_histogram_percentiles(&all, 0, HUGE_VAL, fractions, 4, got);
 	for (int i = 0; i < 4; i++)
 	{
 		double		exact = ms[(int) ceil(fractions[i] * N) - 1];
-		double		got = dbu_track_histogram_percentile(&all, fractions[i]);
 
-		if (fabs(got - exact) > 0.1 * exact)
-			close = 0;
+		close &= fabs(got[i] - exact) <= 0.1 * exact;
 	}
-	check(close, "percentiles are within 10 % of exact");
+	printf("# %s: p50 %g, p90 %g, p95 %g, p99 %g ms\n", name, got[0], got[1], got[2], got[3]);
+	check(close, name);
 
 	dbu_track_histogram_merge(&part[0], &part[1]);
 	for (int i = 0; i < DBU_HISTOGRAM_BUCKETS; i++)
@@ -78,6 +107,26 @@ main(void)
 	}
 	check(same, "merged parts are the whole");
 	check(total == N, "each duration is in one bucket");
+}
+
+int
+main(void)
+{
+	static DbuHistogram empty;
+	static DbuHistogram single;
+	double		got[4] = {-1, -1, -1, -1};
+	int			bounds = 1;
+
+	check(!dbu_track_histogram_percentiles(&empty, 0, 1, fractions, 4, got) && got[0] == -1,
+		  "nothing counted, no percentile");
+
+	check_distribution(log_uniform, "log-uniform: within 10 % of exact");
+	check_distribution(exponential, "exponential: within 10 % of exact");
+	check_distribution(bimodal, "bimodal: within 10 % of exact");
+
+	dbu_track_histogram_add(&single, 3.3);
+	dbu_track_histogram_percentiles(&single, 3.3, 3.3, fractions, 4, got);
+	check(got[0] == 3.3 && got[3] == 3.3, "held within the bounds that are known");
 
 	for (int i = 0; i + 1 < DBU_HISTOGRAM_BUCKETS; i++)
 	{

@@ -1,0 +1,182 @@
+-- explain: each rule fires at its trigger and is silent just below it, over
+-- plans that are written by hand, as JSON from any server
+CREATE TEMP TABLE fixture (name text, plan jsonb);
+
+INSERT INTO fixture VALUES
+('slow_scan: 95 % removed', '[{"Plan": {"Node Type": "Seq Scan", "Schema": "public", "Relation Name": "orders", "Alias": "o", "Plan Rows": 1000,
+  "Actual Rows": 1000, "Actual Loops": 1, "Filter": "(o.customer = 42)", "Rows Removed by Filter": 19000}, "Execution Time": 10}]'),
+('slow_scan: 60 % removed', '[{"Plan": {"Node Type": "Seq Scan", "Relation Name": "orders", "Alias": "orders", "Plan Rows": 8000,
+  "Actual Rows": 8000, "Actual Loops": 1, "Filter": "(customer = 42)", "Rows Removed by Filter": 12000}}]'),
+('slow_scan: silent, 50 % removed', '[{"Plan": {"Node Type": "Seq Scan", "Relation Name": "orders", "Alias": "orders", "Plan Rows": 10000,
+  "Actual Rows": 10000, "Actual Loops": 1, "Filter": "(customer = 42)", "Rows Removed by Filter": 10000}}]'),
+('slow_scan: silent, small table', '[{"Plan": {"Node Type": "Seq Scan", "Relation Name": "orders", "Alias": "orders", "Plan Rows": 1,
+  "Actual Rows": 1, "Actual Loops": 1, "Filter": "(customer = 42)", "Rows Removed by Filter": 9998}}]'),
+('slow_scan: small table, many loops', '[{"Plan": {"Node Type": "Seq Scan", "Relation Name": "orders", "Alias": "orders", "Plan Rows": 1,
+  "Actual Rows": 1, "Actual Loops": 100, "Filter": "(customer = 42)", "Rows Removed by Filter": 999}}]'),
+('slow_scan: silent, never executed', '[{"Plan": {"Node Type": "Seq Scan", "Relation Name": "orders", "Alias": "orders", "Plan Rows": 1,
+  "Actual Rows": 0, "Actual Loops": 0, "Filter": "(customer = 42)"}}]'),
+('slow_scan: silent, size of the table unknown', '[{"Plan": {"Node Type": "Seq Scan", "Relation Name": "orders", "Alias": "orders", "Plan Rows": 1, "Filter": "(customer = 42)"}}]'),
+('inefficient_index: 95 % removed', '[{"Plan": {"Node Type": "Index Scan", "Index Name": "orders_status", "Relation Name": "orders", "Alias": "orders", "Plan Rows": 1000,
+  "Actual Rows": 1000, "Actual Loops": 1, "Index Cond": "(status = 1)", "Filter": "(customer = 42)", "Rows Removed by Filter": 19000}}]'),
+('inefficient_index: silent, 50 % removed', '[{"Plan": {"Node Type": "Index Scan", "Index Name": "orders_status", "Relation Name": "orders", "Alias": "orders", "Plan Rows": 10000,
+  "Actual Rows": 10000, "Actual Loops": 1, "Index Cond": "(status = 1)", "Filter": "(customer = 42)", "Rows Removed by Filter": 10000}}]'),
+('lossy_bitmap: half of the blocks', '[{"Plan": {"Node Type": "Bitmap Heap Scan", "Relation Name": "orders", "Alias": "orders", "Plan Rows": 100,
+  "Actual Rows": 100, "Actual Loops": 1, "Exact Heap Blocks": 100, "Lossy Heap Blocks": 100}}]'),
+('lossy_bitmap: silent, 5 %', '[{"Plan": {"Node Type": "Bitmap Heap Scan", "Relation Name": "orders", "Alias": "orders", "Plan Rows": 100,
+  "Actual Rows": 100, "Actual Loops": 1, "Exact Heap Blocks": 1000, "Lossy Heap Blocks": 50}}]'),
+('heap_fetches: every row', '[{"Plan": {"Node Type": "Index Only Scan", "Index Name": "orders_pkey", "Relation Name": "orders", "Alias": "orders", "Plan Rows": 5000,
+  "Actual Rows": 5000, "Actual Loops": 1, "Heap Fetches": 5000}}]'),
+('heap_fetches: silent, 10 %', '[{"Plan": {"Node Type": "Index Only Scan", "Index Name": "orders_pkey", "Relation Name": "orders", "Alias": "orders", "Plan Rows": 50000,
+  "Actual Rows": 50000, "Actual Loops": 1, "Heap Fetches": 5000}}]'),
+('large_offset: 2000 for 10', '[{"Plan": {"Node Type": "Limit", "Plan Rows": 10, "Actual Rows": 10, "Actual Loops": 1, "Plans": [
+  {"Node Type": "Index Scan", "Parent Relationship": "Outer", "Plan Rows": 9000, "Actual Rows": 2010, "Actual Loops": 1}]}}]'),
+('large_offset: silent, 900 for 10', '[{"Plan": {"Node Type": "Limit", "Plan Rows": 10, "Actual Rows": 10, "Actual Loops": 1, "Plans": [
+  {"Node Type": "Index Scan", "Parent Relationship": "Outer", "Plan Rows": 9000, "Actual Rows": 910, "Actual Loops": 1}]}}]');
+
+INSERT INTO fixture VALUES
+('row_misestimate: 10x', '[{"Plan": {"Node Type": "Seq Scan", "Relation Name": "t", "Alias": "t", "Plan Rows": 100, "Actual Rows": 1000, "Actual Loops": 1}}]'),
+('row_misestimate: 100x', '[{"Plan": {"Node Type": "Seq Scan", "Relation Name": "t", "Alias": "t", "Plan Rows": 100, "Actual Rows": 10000, "Actual Loops": 1}}]'),
+('row_misestimate: 1000x', '[{"Plan": {"Node Type": "Seq Scan", "Relation Name": "t", "Alias": "t", "Plan Rows": 1, "Actual Rows": 1000, "Actual Loops": 1}}]'),
+('row_misestimate: 100x too many', '[{"Plan": {"Node Type": "Seq Scan", "Relation Name": "t", "Alias": "t", "Plan Rows": 10000, "Actual Rows": 100.00, "Actual Loops": 1}}]'),
+('row_misestimate: silent, 9x', '[{"Plan": {"Node Type": "Seq Scan", "Relation Name": "t", "Alias": "t", "Plan Rows": 1000, "Actual Rows": 9000, "Actual Loops": 1}}]'),
+('row_misestimate: silent, few rows', '[{"Plan": {"Node Type": "Seq Scan", "Relation Name": "t", "Alias": "t", "Plan Rows": 1, "Actual Rows": 900, "Actual Loops": 1}}]'),
+('row_misestimate: silent, stopped by LIMIT', '[{"Plan": {"Node Type": "Limit", "Plan Rows": 10, "Actual Rows": 10, "Actual Loops": 1, "Plans": [
+  {"Node Type": "Seq Scan", "Parent Relationship": "Outer", "Relation Name": "t", "Alias": "t", "Plan Rows": 100000, "Actual Rows": 10, "Actual Loops": 1}]}}]'),
+('row_misestimate: below a sort LIMIT does not excuse', '[{"Plan": {"Node Type": "Limit", "Plan Rows": 10, "Actual Rows": 10, "Actual Loops": 1, "Plans": [
+  {"Node Type": "Sort", "Parent Relationship": "Outer", "Plan Rows": 100000, "Actual Rows": 10, "Actual Loops": 1, "Plans": [
+  {"Node Type": "Seq Scan", "Parent Relationship": "Outer", "Relation Name": "t", "Alias": "t", "Plan Rows": 100000, "Actual Rows": 10, "Actual Loops": 1}]}]}}]'),
+('row_misestimate: only where it begins', '[{"Plan": {"Node Type": "Hash Join", "Join Type": "Inner", "Plan Rows": 10, "Actual Rows": 10000, "Actual Loops": 1, "Plans": [
+  {"Node Type": "Seq Scan", "Parent Relationship": "Outer", "Relation Name": "a", "Alias": "a", "Plan Rows": 10000, "Actual Rows": 10000, "Actual Loops": 1},
+  {"Node Type": "Hash", "Parent Relationship": "Inner", "Plan Rows": 10, "Actual Rows": 10000, "Actual Loops": 1, "Plans": [
+  {"Node Type": "Seq Scan", "Parent Relationship": "Outer", "Relation Name": "b", "Alias": "b", "Plan Rows": 10, "Actual Rows": 10000, "Actual Loops": 1}]}]}}]'),
+('row_misestimate: silent, other side of a hash join with nothing in it', '[{"Plan": {"Node Type": "Hash Join", "Join Type": "Inner", "Plan Rows": 10, "Actual Rows": 0, "Actual Loops": 1, "Plans": [
+  {"Node Type": "Seq Scan", "Parent Relationship": "Outer", "Relation Name": "a", "Alias": "a", "Plan Rows": 10000, "Actual Rows": 1, "Actual Loops": 1},
+  {"Node Type": "Hash", "Parent Relationship": "Inner", "Plan Rows": 10, "Actual Rows": 0, "Actual Loops": 1, "Plans": [
+  {"Node Type": "Seq Scan", "Parent Relationship": "Outer", "Relation Name": "b", "Alias": "b", "Plan Rows": 10, "Actual Rows": 0, "Actual Loops": 1}]}]}}]'),
+('nested_loop: whole table 1000 times', '[{"Plan": {"Node Type": "Nested Loop", "Join Type": "Inner", "Join Filter": "(a.id = b.id)", "Plan Rows": 1000, "Actual Rows": 1000, "Actual Loops": 1, "Plans": [
+  {"Node Type": "Seq Scan", "Parent Relationship": "Outer", "Relation Name": "a", "Alias": "a", "Plan Rows": 1000, "Actual Rows": 1000, "Actual Loops": 1},
+  {"Node Type": "Seq Scan", "Parent Relationship": "Inner", "Relation Name": "b", "Alias": "b", "Plan Rows": 100, "Actual Rows": 100, "Actual Loops": 1000}]}}]'),
+('nested_loop: silent, 999 times', '[{"Plan": {"Node Type": "Nested Loop", "Join Type": "Inner", "Join Filter": "(a.id = b.id)", "Plan Rows": 1000, "Actual Rows": 1000, "Actual Loops": 1, "Plans": [
+  {"Node Type": "Seq Scan", "Parent Relationship": "Outer", "Relation Name": "a", "Alias": "a", "Plan Rows": 999, "Actual Rows": 999, "Actual Loops": 1},
+  {"Node Type": "Seq Scan", "Parent Relationship": "Inner", "Relation Name": "b", "Alias": "b", "Plan Rows": 300, "Actual Rows": 300, "Actual Loops": 999}]}}]'),
+('nested_loop: silent, tiny table', '[{"Plan": {"Node Type": "Nested Loop", "Join Type": "Inner", "Join Filter": "(a.id = b.id)", "Plan Rows": 1000, "Actual Rows": 1000, "Actual Loops": 1, "Plans": [
+  {"Node Type": "Seq Scan", "Parent Relationship": "Outer", "Relation Name": "a", "Alias": "a", "Plan Rows": 1000, "Actual Rows": 1000, "Actual Loops": 1},
+  {"Node Type": "Seq Scan", "Parent Relationship": "Inner", "Relation Name": "b", "Alias": "b", "Plan Rows": 99, "Actual Rows": 99, "Actual Loops": 1000}]}}]'),
+('nested_loop: silent, index look-ups', '[{"Plan": {"Node Type": "Nested Loop", "Join Type": "Inner", "Plan Rows": 5000, "Actual Rows": 5000, "Actual Loops": 1, "Plans": [
+  {"Node Type": "Seq Scan", "Parent Relationship": "Outer", "Relation Name": "a", "Alias": "a", "Plan Rows": 5000, "Actual Rows": 5000, "Actual Loops": 1},
+  {"Node Type": "Index Scan", "Parent Relationship": "Inner", "Index Name": "b_pkey", "Relation Name": "b", "Alias": "b", "Index Cond": "(b.id = a.id)", "Plan Rows": 1, "Actual Rows": 1, "Actual Loops": 5000}]}}]'),
+('nested_loop: index look-ups for rows nobody expected', '[{"Plan": {"Node Type": "Nested Loop", "Join Type": "Inner", "Plan Rows": 5, "Actual Rows": 5000, "Actual Loops": 1, "Plans": [
+  {"Node Type": "Seq Scan", "Parent Relationship": "Outer", "Relation Name": "a", "Alias": "a", "Plan Rows": 5, "Actual Rows": 5000, "Actual Loops": 1},
+  {"Node Type": "Index Scan", "Parent Relationship": "Inner", "Index Name": "b_pkey", "Relation Name": "b", "Alias": "b", "Index Cond": "(b.id = a.id)", "Plan Rows": 1, "Actual Rows": 1, "Actual Loops": 5000}]}}]'),
+('nested_loop: by estimate', '[{"Plan": {"Node Type": "Nested Loop", "Join Type": "Left", "Join Filter": "(a.id = b.id)", "Plan Rows": 1000, "Plans": [
+  {"Node Type": "Seq Scan", "Parent Relationship": "Outer", "Relation Name": "a", "Alias": "a", "Plan Rows": 1000},
+  {"Node Type": "Seq Scan", "Parent Relationship": "Inner", "Relation Name": "b", "Alias": "b", "Plan Rows": 100}]}}]'),
+('join_filter: 95 % removed', '[{"Plan": {"Node Type": "Merge Join", "Join Type": "Inner", "Join Filter": "(a.x < b.x)", "Plan Rows": 1000, "Actual Rows": 1000, "Actual Loops": 1, "Rows Removed by Join Filter": 19000}}]'),
+('join_filter: silent, 90 % removed', '[{"Plan": {"Node Type": "Merge Join", "Join Type": "Inner", "Join Filter": "(a.x < b.x)", "Plan Rows": 2000, "Actual Rows": 2000, "Actual Loops": 1, "Rows Removed by Join Filter": 18000}}]'),
+('cartesian_product: 200 x 100', '[{"Plan": {"Node Type": "Nested Loop", "Join Type": "Inner", "Plan Rows": 20000, "Plans": [
+  {"Node Type": "Seq Scan", "Parent Relationship": "Outer", "Relation Name": "a", "Alias": "a", "Plan Rows": 200, "Output": ["a.id"]},
+  {"Node Type": "Materialize", "Parent Relationship": "Inner", "Plan Rows": 100, "Output": ["data.id"], "Plans": [
+  {"Node Type": "Seq Scan", "Parent Relationship": "Outer", "Relation Name": "data", "Alias": "data", "Plan Rows": 100, "Output": ["data.id"]}]}]}}]'),
+('cartesian_product: silent, inner side refers to outer', '[{"Plan": {"Node Type": "Nested Loop", "Join Type": "Inner", "Plan Rows": 20000, "Plans": [
+  {"Node Type": "Seq Scan", "Parent Relationship": "Outer", "Relation Name": "a", "Alias": "a", "Plan Rows": 200},
+  {"Node Type": "Bitmap Heap Scan", "Parent Relationship": "Inner", "Relation Name": "b", "Alias": "b", "Plan Rows": 100, "Recheck Cond": "(b.id = a.id)"}]}}]'),
+('cartesian_product: silent, join filter', '[{"Plan": {"Node Type": "Nested Loop", "Join Type": "Inner", "Join Filter": "(a.x < b.x)", "Plan Rows": 20000, "Plans": [
+  {"Node Type": "Seq Scan", "Parent Relationship": "Outer", "Relation Name": "a", "Alias": "a", "Plan Rows": 200},
+  {"Node Type": "Seq Scan", "Parent Relationship": "Inner", "Relation Name": "b", "Alias": "b", "Plan Rows": 100}]}}]'),
+('cartesian_product: silent, with a single row', '[{"Plan": {"Node Type": "Nested Loop", "Join Type": "Inner", "Plan Rows": 20000, "Plans": [
+  {"Node Type": "Index Scan", "Parent Relationship": "Outer", "Relation Name": "a", "Alias": "a", "Plan Rows": 1},
+  {"Node Type": "Seq Scan", "Parent Relationship": "Inner", "Relation Name": "b", "Alias": "b", "Plan Rows": 20000}]}}]'),
+('subplan_per_row: 1000 times', '[{"Plan": {"Node Type": "Seq Scan", "Relation Name": "a", "Alias": "a", "Plan Rows": 1000, "Actual Rows": 1000, "Actual Loops": 1, "Plans": [
+  {"Node Type": "Aggregate", "Strategy": "Plain", "Parent Relationship": "SubPlan", "Subplan Name": "SubPlan 1", "Plan Rows": 1, "Actual Rows": 1, "Actual Loops": 1000}]}}]'),
+('subplan_per_row: 10000 times', '[{"Plan": {"Node Type": "Seq Scan", "Relation Name": "a", "Alias": "a", "Plan Rows": 10000, "Actual Rows": 10000, "Actual Loops": 1, "Plans": [
+  {"Node Type": "Aggregate", "Strategy": "Plain", "Parent Relationship": "SubPlan", "Subplan Name": "SubPlan 1", "Plan Rows": 1, "Actual Rows": 1, "Actual Loops": 10000}]}}]'),
+('subplan_per_row: silent, hashed once', '[{"Plan": {"Node Type": "Seq Scan", "Relation Name": "a", "Alias": "a", "Plan Rows": 1000, "Actual Rows": 1000, "Actual Loops": 1, "Plans": [
+  {"Node Type": "Seq Scan", "Parent Relationship": "SubPlan", "Subplan Name": "SubPlan 1", "Relation Name": "b", "Alias": "b", "Plan Rows": 1000, "Actual Rows": 1000, "Actual Loops": 1}]}}]');
+
+INSERT INTO fixture VALUES
+('disk_sort: on disk', '[{"Plan": {"Node Type": "Sort", "Plan Rows": 1000, "Actual Rows": 1000, "Actual Loops": 1, "Sort Method": "external merge", "Sort Space Used": 9000, "Sort Space Type": "Disk"}}]'),
+('disk_sort: in a worker', '[{"Plan": {"Node Type": "Sort", "Plan Rows": 1000, "Actual Rows": 1000, "Actual Loops": 2, "Sort Space Used": 90, "Sort Space Type": "Memory",
+  "Workers": [{"Worker Number": 0, "Sort Method": "external merge", "Sort Space Used": 9000, "Sort Space Type": "Disk"}]}}]'),
+('disk_sort: incremental', '[{"Plan": {"Node Type": "Incremental Sort", "Plan Rows": 1000, "Actual Rows": 1000, "Actual Loops": 1,
+  "Full-sort Groups": {"Group Count": 1, "Sort Methods Used": ["quicksort"], "Sort Space Memory": {"Average Sort Space Used": 30, "Peak Sort Space Used": 30}},
+  "Pre-sorted Groups": {"Group Count": 1, "Sort Methods Used": ["external merge"], "Sort Space Disk": {"Average Sort Space Used": 5000, "Peak Sort Space Used": 7000}}}}]'),
+('disk_sort: silent, in memory', '[{"Plan": {"Node Type": "Sort", "Plan Rows": 1000, "Actual Rows": 1000, "Actual Loops": 1, "Sort Method": "quicksort", "Sort Space Used": 9000, "Sort Space Type": "Memory"}}]'),
+('hash_batches: 4', '[{"Plan": {"Node Type": "Hash", "Plan Rows": 1000, "Actual Rows": 1000, "Actual Loops": 1, "Hash Buckets": 1024, "Hash Batches": 4, "Original Hash Batches": 1, "Peak Memory Usage": 4096}}]'),
+('hash_batches: silent, 1', '[{"Plan": {"Node Type": "Hash", "Plan Rows": 1000, "Actual Rows": 1000, "Actual Loops": 1, "Hash Buckets": 1024, "Hash Batches": 1, "Original Hash Batches": 1, "Peak Memory Usage": 4096}}]'),
+('hash_aggregate_spill: on disk', '[{"Plan": {"Node Type": "Aggregate", "Strategy": "Hashed", "Plan Rows": 1000, "Actual Rows": 1000, "Actual Loops": 1, "HashAgg Batches": 5, "Disk Usage": 2000}}]'),
+('hash_aggregate_spill: silent, in memory', '[{"Plan": {"Node Type": "Aggregate", "Strategy": "Hashed", "Plan Rows": 1000, "Actual Rows": 1000, "Actual Loops": 1, "HashAgg Batches": 1, "Disk Usage": 0}}]'),
+('memoize_evictions: more than hits', '[{"Plan": {"Node Type": "Memoize", "Plan Rows": 1, "Actual Rows": 1, "Actual Loops": 100, "Cache Hits": 20, "Cache Misses": 80, "Cache Evictions": 60}}]'),
+('memoize_evictions: silent, more hits', '[{"Plan": {"Node Type": "Memoize", "Plan Rows": 1, "Actual Rows": 1, "Actual Loops": 100, "Cache Hits": 60, "Cache Misses": 40, "Cache Evictions": 20}}]'),
+('workers_not_launched: none of 2', '[{"Plan": {"Node Type": "Gather", "Plan Rows": 1, "Actual Rows": 1, "Actual Loops": 1, "Workers Planned": 2, "Workers Launched": 0}}]'),
+('workers_not_launched: 1 of 2', '[{"Plan": {"Node Type": "Gather", "Plan Rows": 1, "Actual Rows": 1, "Actual Loops": 1, "Workers Planned": 2, "Workers Launched": 1}}]'),
+('workers_not_launched: silent, all', '[{"Plan": {"Node Type": "Gather", "Plan Rows": 1, "Actual Rows": 1, "Actual Loops": 1, "Workers Planned": 2, "Workers Launched": 2}}]'),
+('jit_share: 30 %', '[{"Plan": {"Node Type": "Result", "Plan Rows": 1, "Actual Rows": 1, "Actual Loops": 1}, "JIT": {"Functions": 9, "Timing": {"Generation": {"Deform": 1, "Total": 2}, "Total": 30}}, "Execution Time": 100}]'),
+('jit_share: silent, 25 %', '[{"Plan": {"Node Type": "Result", "Plan Rows": 1, "Actual Rows": 1, "Actual Loops": 1}, "JIT": {"Functions": 9, "Timing": {"Generation": 2, "Total": 25}}, "Execution Time": 100}]'),
+('long_planning: 5 ms for 2 ms', '[{"Plan": {"Node Type": "Result", "Plan Rows": 1, "Actual Rows": 1, "Actual Loops": 1}, "Planning Time": 5, "Execution Time": 2}]'),
+('long_planning: silent, 5 ms for 5 ms', '[{"Plan": {"Node Type": "Result", "Plan Rows": 1, "Actual Rows": 1, "Actual Loops": 1}, "Planning Time": 5, "Execution Time": 5}]'),
+('long_planning: silent, short', '[{"Plan": {"Node Type": "Result", "Plan Rows": 1, "Actual Rows": 1, "Actual Loops": 1}, "Planning Time": 0.9, "Execution Time": 0.1}]'),
+('long_planning: silent, not executed', '[{"Plan": {"Node Type": "Result", "Plan Rows": 1}, "Planning Time": 5}]'),
+('trigger_time: foreign key, half', '[{"Plan": {"Node Type": "ModifyTable", "Operation": "Delete", "Plan Rows": 0, "Actual Rows": 0, "Actual Loops": 1}, "Triggers": [
+  {"Trigger Name": "RI_ConstraintTrigger_a_1", "Constraint Name": "b_a_fkey", "Relation": "a", "Time": 50, "Calls": 100},
+  {"Trigger Name": "audit", "Relation": "a", "Time": 5, "Calls": 100}], "Execution Time": 100}]');
+
+SELECT name,
+	coalesce(string_agg(rule || ' ' || severity || ' at ' || node_path, ', ' ORDER BY rule, node_path), '-') AS findings
+FROM fixture LEFT JOIN LATERAL dbutil.explain_findings(plan) ON true
+GROUP BY name ORDER BY name COLLATE "C";
+
+-- what a fixture is called after is what it fires, and "silent" ones are
+SELECT name FROM fixture
+WHERE (name LIKE '%: silent%') =
+	EXISTS (SELECT FROM dbutil.explain_findings(plan) f WHERE f.rule = split_part(name, ':', 1));
+-- each rule is tried both ways but trigger_time, whose near miss is its second trigger
+SELECT split_part(name, ':', 1) AS rule
+FROM fixture GROUP BY 1
+HAVING count(*) FILTER (WHERE name LIKE '%: silent%') = 0
+	OR count(*) FILTER (WHERE name NOT LIKE '%: silent%') = 0;
+
+-- all of one finding, and all evidence
+\x on
+SELECT * FROM fixture, dbutil.explain_findings(plan) WHERE name = 'slow_scan: 95 % removed';
+SELECT rule, relation, suggested_sql, proven FROM fixture, dbutil.explain_findings(plan)
+WHERE name = 'heap_fetches: every row';
+\x off
+SELECT DISTINCT ON (rule) rule, evidence
+FROM fixture, dbutil.explain_findings(plan) ORDER BY rule, name COLLATE "C";
+-- a node path leads to its node, in what explain_findings was given
+SELECT count(*) AS findings, count(*) FILTER (WHERE plan #>> (node_path::text[] || '{Node Type}'::text[]) = split_part(node, ' using ', 1)
+		OR plan #>> (node_path::text[] || '{Node Type}'::text[]) = split_part(node, ' on ', 1)) AS nodes_found
+FROM fixture, dbutil.explain_findings(plan) WHERE node IS NOT NULL;
+
+-- the worst first
+SELECT rule, severity FROM dbutil.explain_findings(
+	(SELECT jsonb_agg(plan -> 0 ORDER BY name COLLATE "C") FROM fixture
+	 WHERE name IN ('jit_share: 30 %', 'row_misestimate: 10x', 'row_misestimate: 1000x', 'slow_scan: 60 % removed')));
+
+-- every wrapping of a plan, and every type
+SELECT count(*) AS array_of_objects FROM dbutil.explain_findings('[{"Plan": {"Node Type": "Hash", "Hash Batches": 2}}]'::jsonb);
+SELECT count(*) AS one_object FROM dbutil.explain_findings('{"Query Text": "SELECT 1", "Plan": {"Node Type": "Hash", "Hash Batches": 2}}'::json);
+SELECT node_path AS bare_node FROM dbutil.explain_findings('{"Node Type": "Hash", "Hash Batches": 2}'::text);
+SELECT node_path AS row_of_psql FROM dbutil.explain_findings('[{"QUERY PLAN": [{"Plan": {"Node Type": "Hash", "Hash Batches": 2}}]}]');
+SELECT node_path AS rules_with_utility FROM dbutil.explain_findings('["Notify", {"Plan": {"Node Type": "Hash", "Hash Batches": 2}}]');
+SELECT count(*) AS null_in FROM dbutil.explain_findings(NULL::jsonb);
+-- mistyped fields are fields not told
+SELECT count(*) AS mistyped FROM dbutil.explain_findings('[{"Plan": {"Node Type": "Hash", "Hash Batches": "2", "Plan Rows": [], "Actual Rows": {}, "Actual Loops": null, "Plans": {}, "Workers": [1, "x", null]}, "JIT": [], "Triggers": [null, 3, {"Time": 9e999}], "Planning Time": "x"}]');
+
+-- JSON that is no plan
+SELECT * FROM dbutil.explain_findings('{}'::jsonb);
+SELECT * FROM dbutil.explain_findings('[]'::jsonb);
+SELECT * FROM dbutil.explain_findings('17'::jsonb);
+SELECT * FROM dbutil.explain_findings('null'::jsonb);
+SELECT * FROM dbutil.explain_findings('["Plan"]'::jsonb);
+SELECT * FROM dbutil.explain_findings('[{"Plan": []}]'::jsonb);
+SELECT * FROM dbutil.explain_findings('[{"Plan": {"Node Type": 3}}]'::jsonb);
+SELECT * FROM dbutil.explain_findings('[{"Plan": {"Node Type": "Limit", "Plans": [17]}}]'::jsonb);
+SELECT * FROM dbutil.explain_findings('[{"Plan": {"Node Type": "Limit"}}, 4]'::jsonb);
+SELECT * FROM dbutil.explain_findings('Seq Scan on orders  (cost=0.00..1.01 rows=1 width=4)');
+SELECT * FROM dbutil.explain_findings('');
+-- deeper than any plan
+SELECT count(*) FROM dbutil.explain_findings(
+	repeat('{"Node Type": "Limit", "Plans": [', 500) || '{"Node Type": "Hash", "Hash Batches": 2}' || repeat(']}', 500));
+
+DROP TABLE fixture;

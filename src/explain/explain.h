@@ -1,0 +1,197 @@
+/*-------------------------------------------------------------------------
+ *
+ * explain.h
+ *	  What the files of the module explain share.
+ *
+ * The way of one analysis: params.c turns :name into $n and binds values,
+ * obtain.c parses, plans and explains the statement (safety.c says whether it
+ * may be executed, run.c executes it and undoes it), plan_json.c reads any
+ * EXPLAIN (FORMAT JSON) output into nodes, rules.c walks the nodes with its
+ * table of rules, explain.c turns the findings into SQL results.
+ *
+ * Everything here lives in the memory context of the call.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DBU_EXPLAIN_EXPLAIN_H
+#define DBU_EXPLAIN_EXPLAIN_H
+
+#include "postgres.h"
+
+#include "nodes/params.h"
+#include "nodes/parsenodes.h"
+#include "nodes/pg_list.h"
+#include "nodes/plannodes.h"
+#include "utils/jsonb.h"
+
+/* ---------- params.c ---------- */
+
+/* One :name of the original text and what stands in its place (bytes). */
+typedef struct DbuTextEdit
+{
+	int			original_start;
+	int			original_length;
+	int			start;
+	int			length;
+} DbuTextEdit;
+
+typedef struct DbuQueryText
+{
+	const char *original;		/* as the caller wrote it */
+	const char *text;			/* with $n in place of :name; may be original */
+	List	   *names;			/* char *, the n-th is $n; NIL: positional */
+	List	   *edits;			/* DbuTextEdit *, in the order of the text */
+} DbuQueryText;
+
+extern void dbu_explain_find_params(DbuQueryText *query, const char *original,
+									Jsonb *params);
+extern int	dbu_explain_original_position(const DbuQueryText *query, int position);
+extern ParamListInfo dbu_explain_bind_params(const DbuQueryText *query, Jsonb *params,
+											 const Oid *types, int ntypes);
+
+/* ---------- scan_facts.c ---------- */
+
+/* What the catalogs and the plan's own quals tell of one sequential scan. */
+typedef struct DbuScanFact
+{
+	Index		rti;
+	const char *alias;			/* as EXPLAIN prints it; NULL until it has */
+	double		reltuples;		/* rows of the table, -1: never analyzed */
+	const char *columns;		/* what an index should hold, NULL: unknown */
+	const char *index_sql;		/* CREATE INDEX for them, NULL: none to suggest */
+	bool		indexed;		/* such an index exists already */
+} DbuScanFact;
+
+extern List *dbu_explain_scan_facts(PlannedStmt *stmt);
+extern void dbu_explain_name_facts(List *facts, List *rtable_names);
+
+/* ---------- obtain.c, run.c, safety.c ---------- */
+
+typedef struct DbuObtainedPlan
+{
+	Jsonb	   *plan;			/* what EXPLAIN (FORMAT JSON) gives: an array */
+	bool		executed;
+	List	   *facts;			/* DbuScanFact * */
+} DbuObtainedPlan;
+
+extern void dbu_explain_obtain(DbuObtainedPlan *result, const char *query,
+							   Jsonb *params, bool run, int timeout_ms);
+
+typedef void (*DbuRunFunction) (void *arg);
+
+extern void dbu_explain_run_undone(DbuRunFunction run, void *arg, int timeout_ms);
+extern void dbu_explain_require_safe(List *queries, const Oid *types, int ntypes);
+
+/* ---------- plan_json.c ---------- */
+
+typedef struct DbuPlanNode
+{
+	struct DbuPlanNode *parent; /* NULL: root of its statement */
+	List	   *children;		/* DbuPlanNode * */
+	JsonbContainer *fields;		/* the node's JSON object */
+	const char *path;			/* of the object in the plan, as text[] literal */
+	const char *type;			/* "Node Type" */
+	const char *relationship;	/* "Parent Relationship", "" if there is none */
+	const char *schema;			/* NULL unless EXPLAIN was VERBOSE */
+	const char *relation;		/* NULL: scans no table */
+	const char *alias;			/* NULL: has none */
+	double		plan_rows;		/* estimate; per process below a Gather */
+	bool		executed;		/* has actual figures and ran at least once */
+	double		rows;			/* actual, average of one loop */
+	double		loops;
+} DbuPlanNode;
+
+typedef struct DbuPlanStatement
+{
+	JsonbContainer *fields;		/* object around "Plan"; NULL: a bare node */
+	const char *path;
+	DbuPlanNode *root;
+	List	   *nodes;			/* all of them, parents first */
+	bool		measured;		/* EXPLAIN ANALYZE */
+	double		planning_ms;	/* -1: not told */
+	double		execution_ms;	/* -1: not told */
+} DbuPlanStatement;
+
+extern List *dbu_explain_read_plan(Jsonb *plan);
+extern bool dbu_explain_number(JsonbContainer *object, const char *key, double *result);
+extern bool dbu_explain_flag(JsonbContainer *object, const char *key);
+extern char *dbu_explain_text(JsonbContainer *object, const char *key);
+extern JsonbContainer *dbu_explain_object(JsonbContainer *object, const char *key);
+extern List *dbu_explain_objects(JsonbContainer *object, const char *key);
+extern char *dbu_explain_node_label(const DbuPlanNode *node);
+extern char *dbu_explain_node_relation(const DbuPlanNode *node);
+extern DbuPlanNode *dbu_explain_child(const DbuPlanNode *node, const char *relationship);
+extern double dbu_explain_node_rows(const DbuPlanNode *node);
+
+/* ---------- rules.c ---------- */
+
+typedef enum DbuSeverity
+{
+	DBU_INFO,
+	DBU_WARN,
+	DBU_CRITICAL,
+} DbuSeverity;
+
+/* A figure or, if text is not NULL, a text that made a rule fire. */
+typedef struct DbuEvidence
+{
+	const char *name;
+	double		number;
+	const char *text;
+} DbuEvidence;
+
+#define DBU_MAX_EVIDENCE 8
+
+typedef struct DbuFinding
+{
+	const char *rule;
+	DbuSeverity severity;
+	int			order;			/* in which rules and nodes were visited */
+	const char *path;			/* of the node or the statement */
+	const char *node;			/* NULL: of the statement as a whole */
+	const char *relation;		/* NULL: of none */
+	DbuEvidence evidence[DBU_MAX_EVIDENCE];
+	int			nevidence;
+	const char *advice;
+	const char *suggested_sql;	/* NULL: none */
+	bool		unproven;		/* nobody asked the planner about suggested_sql */
+} DbuFinding;
+
+typedef struct DbuAnalysis
+{
+	List	   *facts;			/* DbuScanFact *; NIL for a foreign plan */
+	const DbuPlanStatement *statement;	/* visited at the moment */
+	const char *rule;			/* visited at the moment */
+	List	   *findings;		/* DbuFinding * */
+} DbuAnalysis;
+
+extern List *dbu_explain_judge(List *statements, List *facts);
+extern const char *dbu_explain_severity_word(DbuSeverity severity);
+extern DbuFinding *dbu_explain_add_finding(DbuAnalysis *analysis, const DbuPlanNode *node,
+										   DbuSeverity severity, const char *advice);
+extern void dbu_explain_add_number(DbuFinding *finding, const char *name, double number);
+extern void dbu_explain_add_text(DbuFinding *finding, const char *name, const char *text);
+
+/* rules over one node: rules_scan.c, rules_join.c, rules_effort.c */
+extern void dbu_explain_rule_slow_scan(DbuAnalysis *analysis, const DbuPlanNode *node);
+extern void dbu_explain_rule_inefficient_index(DbuAnalysis *analysis, const DbuPlanNode *node);
+extern void dbu_explain_rule_lossy_bitmap(DbuAnalysis *analysis, const DbuPlanNode *node);
+extern void dbu_explain_rule_heap_fetches(DbuAnalysis *analysis, const DbuPlanNode *node);
+extern void dbu_explain_rule_large_offset(DbuAnalysis *analysis, const DbuPlanNode *node);
+extern void dbu_explain_rule_row_misestimate(DbuAnalysis *analysis, const DbuPlanNode *node);
+extern void dbu_explain_rule_nested_loop(DbuAnalysis *analysis, const DbuPlanNode *node);
+extern void dbu_explain_rule_join_filter(DbuAnalysis *analysis, const DbuPlanNode *node);
+extern void dbu_explain_rule_cartesian_product(DbuAnalysis *analysis, const DbuPlanNode *node);
+extern void dbu_explain_rule_subplan_per_row(DbuAnalysis *analysis, const DbuPlanNode *node);
+extern void dbu_explain_rule_disk_sort(DbuAnalysis *analysis, const DbuPlanNode *node);
+extern void dbu_explain_rule_hash_batches(DbuAnalysis *analysis, const DbuPlanNode *node);
+extern void dbu_explain_rule_hash_aggregate_spill(DbuAnalysis *analysis, const DbuPlanNode *node);
+extern void dbu_explain_rule_memoize_evictions(DbuAnalysis *analysis, const DbuPlanNode *node);
+extern void dbu_explain_rule_workers_not_launched(DbuAnalysis *analysis, const DbuPlanNode *node);
+
+/* rules over the statement: rules_effort.c */
+extern void dbu_explain_rule_jit_share(DbuAnalysis *analysis);
+extern void dbu_explain_rule_long_planning(DbuAnalysis *analysis);
+extern void dbu_explain_rule_trigger_time(DbuAnalysis *analysis);
+
+#endif							/* DBU_EXPLAIN_EXPLAIN_H */

@@ -1,0 +1,216 @@
+/*-------------------------------------------------------------------------
+ *
+ * obtain.c
+ *	  From a statement's text to its EXPLAIN (FORMAT JSON) output.
+ *
+ * The text must hold exactly one statement that the planner plans.  It goes
+ * the way of a PREPARE with parameters of unknown type, and is then planned
+ * with their values, as a custom plan would be.  ExplainOnePlan() prints it,
+ * so the output is what EXPLAIN of this server prints.  Nothing is changed in
+ * rights or settings: names resolve in the caller's search_path, tables are
+ * read by the caller's rights.
+ *
+ * Errors that point into the text keep their position: they reach the user as
+ * errors in an internal query, which is the text as he wrote it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "core/compat.h"
+#include "explain/explain.h"
+
+#include DBU_EXPLAIN_STATE_H
+#include DBU_EXPLAIN_FORMAT_H
+#include "commands/explain.h"
+#include "fmgr.h"
+#include "portability/instr_time.h"
+#include "tcop/tcopprot.h"
+#include "tcop/utility.h"
+#include "utils/builtins.h"
+#include "utils/snapmgr.h"
+
+/* What is explained, for the call in a subtransaction. */
+typedef struct ExplainWork
+{
+	const DbuQueryText *query;
+	List	   *plans;			/* PlannedStmt * */
+	List	   *planning;		/* instr_time *, for each of them */
+	ParamListInfo params;
+	bool		run;
+	List	   *facts;
+	Jsonb	   *result;
+} ExplainWork;
+
+static void
+query_error_callback(void *arg)
+{
+	const DbuQueryText *query = arg;
+	int			position = geterrposition();
+
+	if (position > 0)
+	{
+		errposition(0);
+		internalerrposition(dbu_explain_original_position(query, position));
+		internalerrquery(query->original);
+	}
+	else
+		errcontext("analyzed statement \"%s\"", query->original);
+}
+
+/* The one statement in the text, of a kind that has a plan. */
+static RawStmt *
+parse_statement(const char *text)
+{
+	List	   *statements = pg_parse_query(text);
+	RawStmt    *raw;
+
+	if (statements == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR),
+				 errmsg("there is no statement to analyze"),
+				 errhint("Pass one SELECT, INSERT, UPDATE, DELETE, MERGE or VALUES statement.")));
+	if (list_length(statements) > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_SYNTAX_ERROR),
+				 errmsg("cannot analyze %d statements at once", list_length(statements)),
+				 errhint("Pass one statement at a time.")));
+
+	raw = linitial_node(RawStmt, statements);
+	switch (nodeTag(raw->stmt))
+	{
+		case T_SelectStmt:
+		case T_InsertStmt:
+		case T_UpdateStmt:
+		case T_DeleteStmt:
+		case T_MergeStmt:
+			break;
+		case T_ExplainStmt:
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("cannot analyze an EXPLAIN statement"),
+					 errhint("Pass the statement without EXPLAIN; run => true stands for ANALYZE.")));
+			break;
+		default:
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("cannot analyze a statement of type %s", CreateCommandName(raw->stmt)),
+					 errhint("Pass one SELECT, INSERT, UPDATE, DELETE, MERGE or VALUES statement.")));
+	}
+	return raw;
+}
+
+/* Rules may have made more of the statement, less, or something else. */
+static void
+check_rewritten(List *queries, bool run)
+{
+	ListCell   *lc;
+
+	if (queries == NIL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot analyze a statement that rules replace by nothing"),
+				 errhint("Look at the rules of the table that it writes to.")));
+	foreach(lc, queries)
+	{
+		if (lfirst_node(Query, lc)->commandType == CMD_UTILITY)
+			ereport(ERROR,
+					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+					 errmsg("cannot analyze a statement that has no plan of its own"),
+					 errhint("SELECT INTO creates a table, and a rule may call a command: analyze the SELECT in it.")));
+	}
+	if (run && list_length(queries) > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot run a statement for analysis that rules make several of"),
+				 errhint("Analyze it without run => true.")));
+}
+
+/* Explains the plans, executing them if asked, into work->result. */
+static void
+explain_plans(void *arg)
+{
+	ExplainWork *work = arg;
+	ExplainState *es = NewExplainState();
+	ListCell   *plan;
+	ListCell   *planning;
+
+	es->format = EXPLAIN_FORMAT_JSON;
+	es->verbose = true;
+	es->costs = true;
+	es->settings = true;
+	es->summary = true;
+	es->analyze = work->run;
+	es->buffers = work->run;
+	es->timing = work->run;
+
+	ExplainBeginOutput(es);
+	forboth(plan, work->plans, planning, work->planning)
+	{
+		dbu_pg_explain_one_plan(lfirst(plan), es, work->query->text, work->params,
+								lfirst(planning));
+	}
+	ExplainEndOutput(es);
+
+	dbu_explain_name_facts(work->facts, es->rtable_names);
+	work->result = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(es->str->data)));
+}
+
+/*
+ * Plans the statement and, if run, executes and undoes it.  timeout_ms is the
+ * time limit of the execution.
+ */
+void
+dbu_explain_obtain(DbuObtainedPlan *result, const char *query_string,
+				   Jsonb *params, bool run, int timeout_ms)
+{
+	DbuQueryText query = {.original = query_string,.text = query_string};
+	ErrorContextCallback callback = {
+		.previous = error_context_stack,
+		.callback = query_error_callback,
+		.arg = &query
+	};
+	ExplainWork work = {.query = &query,.run = run};
+	RawStmt    *raw;
+	Oid		   *types = NULL;
+	int			ntypes = 0;
+	List	   *queries;
+	ListCell   *lc;
+
+	error_context_stack = &callback;
+	dbu_explain_find_params(&query, query_string, params);
+	raw = parse_statement(query.text);
+
+	PushActiveSnapshot(GetTransactionSnapshot());
+	queries = pg_analyze_and_rewrite_varparams(raw, query.text, &types, &ntypes, NULL);
+	check_rewritten(queries, run);
+	/* before anything is evaluated, values of parameters among it */
+	if (run)
+		dbu_explain_require_safe(queries, types, ntypes);
+	work.params = dbu_explain_bind_params(&query, params, types, ntypes);
+	foreach(lc, queries)
+	{
+		instr_time *planning = palloc(sizeof(instr_time));
+		instr_time	start;
+
+		INSTR_TIME_SET_CURRENT(start);
+		work.plans = lappend(work.plans,
+							 pg_plan_query(lfirst(lc), query.text,
+										   CURSOR_OPT_PARALLEL_OK, work.params));
+		INSTR_TIME_SET_CURRENT(*planning);
+		INSTR_TIME_SUBTRACT(*planning, start);
+		work.planning = lappend(work.planning, planning);
+	}
+	/* EXPLAIN's names belong to one plan: no facts where there are several */
+	if (list_length(work.plans) == 1)
+		work.facts = dbu_explain_scan_facts(linitial(work.plans));
+
+	if (run)
+		dbu_explain_run_undone(explain_plans, &work, timeout_ms);
+	else
+		explain_plans(&work);
+	PopActiveSnapshot();
+	error_context_stack = callback.previous;
+
+	result->plan = work.result;
+	result->executed = run;
+	result->facts = work.facts;
+}

@@ -1,0 +1,150 @@
+/*-------------------------------------------------------------------------
+ *
+ * rules.c
+ *	  The table of rules, and the walk of them over a plan.
+ *
+ * A rule is one function and one line of the table.  It looks at a node (or
+ * at the statement) and calls dbu_explain_add_finding() if it has something
+ * to say, with the figures that made it speak.  Rules of one subject share a
+ * file: rules_scan.c, rules_join.c, rules_effort.c.
+ *
+ * False alarms are what users of such rules complain of, so each rule has a
+ * floor below which the matter is too small to be worth a word, besides the
+ * ratio that makes it one.  Both are named constants beside the rule.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "core/compat.h"
+#include "explain/explain.h"
+
+typedef struct Rule
+{
+	const char *name;
+	void		(*judge_node) (DbuAnalysis *analysis, const DbuPlanNode *node);
+	void		(*judge_statement) (DbuAnalysis *analysis);
+} Rule;
+
+/* The names are part of the interface: users filter by them. */
+static const Rule rules[] = {
+	{"slow_scan", dbu_explain_rule_slow_scan, NULL},
+	{"inefficient_index", dbu_explain_rule_inefficient_index, NULL},
+	{"lossy_bitmap", dbu_explain_rule_lossy_bitmap, NULL},
+	{"heap_fetches", dbu_explain_rule_heap_fetches, NULL},
+	{"large_offset", dbu_explain_rule_large_offset, NULL},
+	{"row_misestimate", dbu_explain_rule_row_misestimate, NULL},
+	{"nested_loop", dbu_explain_rule_nested_loop, NULL},
+	{"join_filter", dbu_explain_rule_join_filter, NULL},
+	{"cartesian_product", dbu_explain_rule_cartesian_product, NULL},
+	{"subplan_per_row", dbu_explain_rule_subplan_per_row, NULL},
+	{"disk_sort", dbu_explain_rule_disk_sort, NULL},
+	{"hash_batches", dbu_explain_rule_hash_batches, NULL},
+	{"hash_aggregate_spill", dbu_explain_rule_hash_aggregate_spill, NULL},
+	{"memoize_evictions", dbu_explain_rule_memoize_evictions, NULL},
+	{"workers_not_launched", dbu_explain_rule_workers_not_launched, NULL},
+	{"jit_share", NULL, dbu_explain_rule_jit_share},
+	{"long_planning", NULL, dbu_explain_rule_long_planning},
+	{"trigger_time", NULL, dbu_explain_rule_trigger_time},
+};
+
+const char *
+dbu_explain_severity_word(DbuSeverity severity)
+{
+	switch (severity)
+	{
+		case DBU_CRITICAL:
+			return "critical";
+		case DBU_WARN:
+			return "warn";
+		default:
+			return "info";
+	}
+}
+
+/* node is NULL for a finding over the statement as a whole. */
+DbuFinding *
+dbu_explain_add_finding(DbuAnalysis *analysis, const DbuPlanNode *node,
+						DbuSeverity severity, const char *advice)
+{
+	DbuFinding *finding = palloc0(sizeof(DbuFinding));
+
+	finding->rule = analysis->rule;
+	finding->severity = severity;
+	finding->order = list_length(analysis->findings);
+	finding->path = node ? node->path : analysis->statement->path;
+	if (node != NULL)
+	{
+		finding->node = dbu_explain_node_label(node);
+		finding->relation = dbu_explain_node_relation(node);
+	}
+	finding->advice = advice;
+	analysis->findings = lappend(analysis->findings, finding);
+	return finding;
+}
+
+static DbuEvidence *
+next_evidence(DbuFinding *finding, const char *name)
+{
+	DbuEvidence *evidence;
+
+	Assert(finding->nevidence < DBU_MAX_EVIDENCE);
+	evidence = &finding->evidence[finding->nevidence++];
+	evidence->name = name;
+	return evidence;
+}
+
+void
+dbu_explain_add_number(DbuFinding *finding, const char *name, double number)
+{
+	next_evidence(finding, name)->number = number;
+}
+
+/* A NULL text is left out. */
+void
+dbu_explain_add_text(DbuFinding *finding, const char *name, const char *text)
+{
+	if (text != NULL)
+		next_evidence(finding, name)->text = text;
+}
+
+/* The worst first, else in the order of the plan. */
+static int
+compare_findings(const ListCell *a, const ListCell *b)
+{
+	const DbuFinding *left = lfirst(a);
+	const DbuFinding *right = lfirst(b);
+
+	if (left->severity != right->severity)
+		return left->severity > right->severity ? -1 : 1;
+	return left->order < right->order ? -1 : left->order > right->order;
+}
+
+/* What the rules find in the statements of a plan: DbuFinding *, worst first. */
+List *
+dbu_explain_judge(List *statements, List *facts)
+{
+	DbuAnalysis analysis = {.facts = facts};
+	ListCell   *ls;
+	ListCell   *ln;
+
+	foreach(ls, statements)
+	{
+		analysis.statement = lfirst(ls);
+		foreach(ln, analysis.statement->nodes)
+		{
+			for (int i = 0; i < lengthof(rules); i++)
+			{
+				analysis.rule = rules[i].name;
+				if (rules[i].judge_node)
+					rules[i].judge_node(&analysis, lfirst(ln));
+			}
+		}
+		for (int i = 0; i < lengthof(rules); i++)
+		{
+			analysis.rule = rules[i].name;
+			if (rules[i].judge_statement)
+				rules[i].judge_statement(&analysis);
+		}
+	}
+	list_sort(analysis.findings, compare_findings);
+	return analysis.findings;
+}

@@ -1,0 +1,348 @@
+/*-------------------------------------------------------------------------
+ *
+ * rules_join.c
+ *	  Rules over estimates, joins and subplans.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "core/compat.h"
+#include "explain/explain.h"
+
+#include <ctype.h>
+
+#include "miscadmin.h"
+#include "utils/builtins.h"
+
+/* how far the estimate is from the actual rows, either way */
+#define MISESTIMATE_INFO		10
+#define MISESTIMATE_WARN		100
+#define MISESTIMATE_CRITICAL	1000
+/* rows in all loops, estimated or actual, below which it does not matter */
+#define MIN_MISESTIMATED_ROWS	1000
+
+/* times the inner side of a nested loop, or a subplan, is executed */
+#define MIN_INNER_LOOPS			1000
+#define MANY_INNER_LOOPS		10000
+/* rows read by all executions of an inner scan, below which it is cheap */
+#define MIN_INNER_ROWS_READ		100000
+
+/* share of a join's row pairs that its filter throws away, and their number */
+#define JOIN_REMOVED			0.9
+#define MIN_PAIRS				10000
+
+static bool
+is_type(const DbuPlanNode *node, const char *type)
+{
+	return strcmp(node->type, type) == 0;
+}
+
+static bool
+has_word(const DbuPlanNode *node, const char *key, const char *word)
+{
+	char	   *text = dbu_explain_text(node->fields, key);
+
+	return text != NULL && strcmp(text, word) == 0;
+}
+
+/* ---------- estimates ---------- */
+
+/*
+ * Node types whose row counts are not an estimate's counterpart: they count
+ * nothing (bitmaps of several indexes, writes), count rows again when they are
+ * rescanned, or only hand on what is below.
+ */
+static bool
+counts_rows(const DbuPlanNode *node)
+{
+	static const char *const exempt[] = {
+		"BitmapAnd", "BitmapOr", "Hash", "Limit", "LockRows", "Materialize",
+		"Memoize", "ModifyTable", "Result"
+	};
+
+	for (int i = 0; i < lengthof(exempt); i++)
+	{
+		if (is_type(node, exempt[i]))
+			return false;
+	}
+	/* a merge join reads its inner side again where keys repeat */
+	return !(node->parent != NULL && is_type(node->parent, "Merge Join") &&
+			 strcmp(node->relationship, "Inner") == 0);
+}
+
+/* May something above stop asking before this node has given all its rows? */
+static bool
+may_stop_early(const DbuPlanNode *node)
+{
+	for (const DbuPlanNode *child = node, *up = node->parent; up != NULL;
+		 child = up, up = up->parent)
+	{
+		if (strcmp(child->relationship, "SubPlan") == 0 ||
+			strcmp(child->relationship, "InitPlan") == 0 ||
+			is_type(up, "Limit") || is_type(up, "Merge Join"))
+			return true;
+		if (is_type(up, "Nested Loop") && strcmp(child->relationship, "Inner") == 0 &&
+			(has_word(up, "Join Type", "Semi") || has_word(up, "Join Type", "Anti") ||
+			 dbu_explain_flag(up->fields, "Inner Unique")))
+			return true;
+		/* with an empty hash table the other side is not read */
+		if (is_type(up, "Hash Join") && strcmp(child->relationship, "Outer") == 0)
+		{
+			const DbuPlanNode *inner = dbu_explain_child(up, "Inner");
+
+			if (inner == NULL || inner->rows < 1)
+				return true;
+		}
+		/* these read all of their input before they give anything */
+		if (is_type(up, "Sort") || is_type(up, "Hash") ||
+			(is_type(up, "Aggregate") && !has_word(up, "Strategy", "Sorted")))
+			return false;
+	}
+	return false;
+}
+
+/*
+ * How many times the actual rows are the estimated ones; negative if they are
+ * fewer; 0 if they cannot be compared or are few.
+ */
+static double
+misestimate(const DbuPlanNode *node)
+{
+	double		estimated = Max(node->plan_rows, 1);
+	double		actual = Max(node->rows, 1);
+
+	if (!node->executed || !counts_rows(node) ||
+		Max(estimated, actual) * node->loops < MIN_MISESTIMATED_ROWS)
+		return 0;
+	if (actual >= estimated)
+		return actual / estimated;
+	return may_stop_early(node) ? 0 : -estimated / actual;
+}
+
+/* Does the same error begin further down? */
+static bool
+inherited(const DbuPlanNode *node, double ratio)
+{
+	ListCell   *lc;
+
+	check_stack_depth();
+	foreach(lc, node->children)
+	{
+		const DbuPlanNode *child = lfirst(lc);
+		double		below = misestimate(child);
+
+		if (ratio > 0 ? below >= MISESTIMATE_INFO : below <= -MISESTIMATE_INFO)
+			return true;
+		if (!counts_rows(child) && inherited(child, ratio))
+			return true;
+	}
+	return false;
+}
+
+/* The planner expected far more or fewer rows: where the error begins. */
+void
+dbu_explain_rule_row_misestimate(DbuAnalysis *analysis, const DbuPlanNode *node)
+{
+	double		ratio = misestimate(node);
+	double		factor = ratio < 0 ? -ratio : ratio;
+	DbuFinding *finding;
+
+	if (factor < MISESTIMATE_INFO || inherited(node, ratio))
+		return;
+	finding = dbu_explain_add_finding(analysis, node,
+									  factor >= MISESTIMATE_CRITICAL ? DBU_CRITICAL :
+									  factor >= MISESTIMATE_WARN ? DBU_WARN : DBU_INFO,
+									  "The planner expected another number of rows, and chose what comes after by it. "
+									  "Run ANALYZE; for conditions on several columns that depend on each other CREATE STATISTICS.");
+	dbu_explain_add_number(finding, "rows_estimated", node->plan_rows);
+	dbu_explain_add_number(finding, "rows_actual", node->rows);
+	dbu_explain_add_number(finding, "factor", factor);
+	dbu_explain_add_number(finding, "loops", node->loops);
+	if (node->relation != NULL)
+		finding->suggested_sql = psprintf("ANALYZE %s", dbu_explain_node_relation(node));
+}
+
+/* ---------- joins ---------- */
+
+/* How often the inner side is executed; estimated if it was not. */
+static double
+inner_loops(const DbuAnalysis *analysis, const DbuPlanNode *outer, const DbuPlanNode *inner)
+{
+	if (analysis->statement->measured)
+		return inner->executed ? inner->loops : 0;
+	return outer->plan_rows;
+}
+
+/* A nested loop that scans its inner side again and again. */
+void
+dbu_explain_rule_nested_loop(DbuAnalysis *analysis, const DbuPlanNode *node)
+{
+	const DbuPlanNode *outer = dbu_explain_child(node, "Outer");
+	const DbuPlanNode *inner = dbu_explain_child(node, "Inner");
+	bool		measured = analysis->statement->measured;
+	bool		whole_table;
+	double		loops;
+	double		removed = 0;
+	DbuFinding *finding;
+
+	if (!is_type(node, "Nested Loop") || outer == NULL || inner == NULL)
+		return;
+	loops = inner_loops(analysis, outer, inner);
+	if (loops < MIN_INNER_LOOPS)
+		return;
+
+	if (measured)
+		dbu_explain_number(inner->fields, "Rows Removed by Filter", &removed);
+	whole_table = is_type(inner, "Seq Scan") &&
+		((measured ? inner->rows : inner->plan_rows) + removed) * loops >= MIN_INNER_ROWS_READ;
+	/* an index look-up for each row is what a nested loop is for, if expected */
+	if (!whole_table && !(measured && misestimate(outer) >= MISESTIMATE_INFO))
+		return;
+
+	finding = dbu_explain_add_finding(analysis, node,
+									  whole_table ? DBU_CRITICAL : DBU_WARN,
+									  whole_table ?
+									  "The inner table is read as a whole for each row of the outer side. "
+									  "Give it an index on the columns of the join condition." :
+									  "The inner side is executed far more often than the planner expected when it chose a nested loop. "
+									  "Mend the estimate of the outer side.");
+	dbu_explain_add_number(finding, "inner_loops", loops);
+	dbu_explain_add_number(finding, "outer_rows_estimated", outer->plan_rows);
+	if (measured)
+	{
+		dbu_explain_add_number(finding, "inner_rows_per_loop", inner->rows);
+		dbu_explain_add_number(finding, "inner_rows_removed_per_loop", removed);
+	}
+	dbu_explain_add_text(finding, "inner_node", dbu_explain_node_label(inner));
+	dbu_explain_add_text(finding, "basis", measured ? "actual rows" : "estimate");
+	finding->relation = dbu_explain_node_relation(inner);
+}
+
+/* A join that makes many pairs of rows only to throw them away. */
+void
+dbu_explain_rule_join_filter(DbuAnalysis *analysis, const DbuPlanNode *node)
+{
+	double		removed;
+	double		pairs;
+	DbuFinding *finding;
+
+	if (!node->executed ||
+		!dbu_explain_number(node->fields, "Rows Removed by Join Filter", &removed))
+		return;
+	pairs = (node->rows + removed) * node->loops;
+	if (pairs < MIN_PAIRS || removed <= (node->rows + removed) * JOIN_REMOVED)
+		return;
+	finding = dbu_explain_add_finding(analysis, node, DBU_WARN,
+									  "The join compares many pairs of rows and keeps few. "
+									  "Give one side an index on the join's columns, or write the condition as equality so that it can be hashed.");
+	dbu_explain_add_number(finding, "pairs", pairs);
+	dbu_explain_add_number(finding, "removed_percent", 100 * removed / (node->rows + removed));
+	dbu_explain_add_text(finding, "join_filter", dbu_explain_text(node->fields, "Join Filter"));
+}
+
+/* Collects "alias." of every table and function below a node. */
+static void
+collect_aliases(const DbuPlanNode *node, List **aliases)
+{
+	ListCell   *lc;
+
+	check_stack_depth();
+	if (node->alias != NULL)
+		*aliases = lappend(*aliases, psprintf("%s.", quote_identifier(node->alias)));
+	foreach(lc, node->children)
+		collect_aliases(lfirst(lc), aliases);
+}
+
+/* Is there a column of the alias ("alias.") in a text? */
+static bool
+has_alias(const char *text, const char *alias)
+{
+	const char *at = text;
+
+	while ((at = strstr(at, alias)) != NULL)
+	{
+		/* not the end of a longer name */
+		if (at == text || !(isalnum((unsigned char) at[-1]) || at[-1] == '_' ||
+							at[-1] == '"' || IS_HIGHBIT_SET(at[-1])))
+			return true;
+		at++;
+	}
+	return false;
+}
+
+/* Does any text in this JSON value name a column of one of the aliases? */
+static bool
+mentions(JsonbContainer *container, List *aliases)
+{
+	JsonbIterator *it = JsonbIteratorInit(container);
+	JsonbIteratorToken token;
+	JsonbValue	value;
+
+	while ((token = JsonbIteratorNext(&it, &value, false)) != WJB_DONE)
+	{
+		char	   *text;
+		ListCell   *lc;
+
+		if ((token != WJB_VALUE && token != WJB_ELEM) || value.type != jbvString)
+			continue;
+		text = pnstrdup(value.val.string.val, value.val.string.len);
+		foreach(lc, aliases)
+		{
+			if (has_alias(text, lfirst(lc)))
+				return true;
+		}
+	}
+	return false;
+}
+
+/* Every row of one side with every row of the other. */
+void
+dbu_explain_rule_cartesian_product(DbuAnalysis *analysis, const DbuPlanNode *node)
+{
+	const DbuPlanNode *outer = dbu_explain_child(node, "Outer");
+	const DbuPlanNode *inner = dbu_explain_child(node, "Inner");
+	bool		measured = analysis->statement->measured;
+	List	   *aliases = NIL;
+	double		outer_rows;
+	double		inner_rows;
+	DbuFinding *finding;
+
+	if (!is_type(node, "Nested Loop") || outer == NULL || inner == NULL ||
+		!has_word(node, "Join Type", "Inner") ||
+		dbu_explain_text(node->fields, "Join Filter") != NULL ||
+		(measured && !(outer->executed && inner->executed)))
+		return;
+	outer_rows = measured ? outer->rows : outer->plan_rows;
+	inner_rows = measured ? inner->rows : inner->plan_rows;
+	if (outer_rows <= 1 || inner_rows <= 1 || outer_rows * inner_rows < MIN_PAIRS)
+		return;
+
+	/* a condition below the inner side ties it to the outer one */
+	collect_aliases(outer, &aliases);
+	if (aliases == NIL || mentions(inner->fields, aliases))
+		return;
+
+	finding = dbu_explain_add_finding(analysis, node, DBU_WARN,
+									  "No condition joins the two sides, so every row of one meets every row of the other. "
+									  "Is a join condition missing?");
+	dbu_explain_add_number(finding, "outer_rows", outer_rows);
+	dbu_explain_add_number(finding, "inner_rows", inner_rows);
+	dbu_explain_add_number(finding, "pairs", outer_rows * inner_rows);
+	dbu_explain_add_text(finding, "basis", measured ? "actual rows" : "estimate");
+}
+
+/* A subquery that is executed anew for each row. */
+void
+dbu_explain_rule_subplan_per_row(DbuAnalysis *analysis, const DbuPlanNode *node)
+{
+	DbuFinding *finding;
+
+	if (strcmp(node->relationship, "SubPlan") != 0 || !node->executed ||
+		node->loops < MIN_INNER_LOOPS)
+		return;
+	finding = dbu_explain_add_finding(analysis, node,
+									  node->loops >= MANY_INNER_LOOPS ? DBU_WARN : DBU_INFO,
+									  "The subquery is executed anew for each row. "
+									  "Write it as a join, or as LEFT JOIN to an aggregated subquery.");
+	dbu_explain_add_number(finding, "loops", node->loops);
+	dbu_explain_add_text(finding, "subplan", dbu_explain_text(node->fields, "Subplan Name"));
+}

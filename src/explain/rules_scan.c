@@ -1,0 +1,235 @@
+/*-------------------------------------------------------------------------
+ *
+ * rules_scan.c
+ *	  Rules over the nodes that read tables, and over LIMIT.
+ *
+ * EXPLAIN ANALYZE gives rows and "Rows Removed by Filter" as averages of one
+ * loop, but "Heap Fetches" and heap blocks as sums of all loops.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "core/compat.h"
+#include "explain/explain.h"
+
+/* share of the rows read that the filter throws away */
+#define REMOVED_WARN		0.5
+#define REMOVED_CRITICAL	0.9
+/* rows read in all loops, below which a scan is cheap whatever it removes */
+#define MIN_ROWS_READ		10000
+
+/* share of lossy blocks, and blocks read below which it does not matter */
+#define LOSSY_SHARE			0.1
+#define MIN_HEAP_BLOCKS		100
+
+/* share of an index-only scan's rows that had to be looked up in the table */
+#define HEAP_FETCH_SHARE	0.1
+#define MIN_HEAP_FETCHES	1000
+
+/* rows skipped by OFFSET, absolute and for each row returned */
+#define MIN_ROWS_SKIPPED	1000
+#define SKIPPED_PER_ROW		10
+
+static bool
+is_type(const DbuPlanNode *node, const char *type)
+{
+	return strcmp(node->type, type) == 0;
+}
+
+/* The fact about the table that this node scans, or NULL. */
+static const DbuScanFact *
+fact_of(const DbuAnalysis *analysis, const DbuPlanNode *node)
+{
+	ListCell   *lc;
+
+	foreach(lc, analysis->facts)
+	{
+		const DbuScanFact *fact = lfirst(lc);
+
+		if (fact->alias != NULL && node->alias != NULL && strcmp(fact->alias, node->alias) == 0)
+			return fact;
+	}
+	return NULL;
+}
+
+/*
+ * How many processes share the rows of a node that works in parallel, as the
+ * planner counts: the leader helps less the more workers it serves.
+ */
+static double
+parallel_divisor(const DbuPlanNode *node)
+{
+	if (!dbu_explain_flag(node->fields, "Parallel Aware"))
+		return 1;
+	for (const DbuPlanNode *up = node->parent; up != NULL; up = up->parent)
+	{
+		double		workers;
+
+		if (dbu_explain_number(up->fields, "Workers Planned", &workers))
+			return workers + Max(0, 1 - 0.3 * workers);
+	}
+	return 1;
+}
+
+/*
+ * Adds a finding over a scan that read rows (in all loops) and removed a share
+ * of them.  Silent if that share or the scan is small.
+ */
+static DbuFinding *
+judge_removal(DbuAnalysis *analysis, const DbuPlanNode *node, double rows_read,
+			  double share, const char *basis, const char *advice)
+{
+	DbuFinding *finding;
+
+	if (rows_read < MIN_ROWS_READ || share <= REMOVED_WARN)
+		return NULL;
+	finding = dbu_explain_add_finding(analysis, node,
+									  share > REMOVED_CRITICAL ? DBU_CRITICAL : DBU_WARN,
+									  advice);
+	dbu_explain_add_number(finding, "rows_read", rows_read);
+	dbu_explain_add_number(finding, "rows_kept", rows_read * (1 - share));
+	dbu_explain_add_number(finding, "removed_percent", 100 * share);
+	if (node->executed)
+		dbu_explain_add_number(finding, "loops", node->loops);
+	dbu_explain_add_text(finding, "basis", basis);
+	dbu_explain_add_text(finding, "filter", dbu_explain_text(node->fields, "Filter"));
+	return finding;
+}
+
+/* Rows read in all loops and the share removed, from actual figures. */
+static bool
+measured_removal(const DbuPlanNode *node, double *rows_read, double *share)
+{
+	double		removed;
+
+	if (!node->executed ||
+		!dbu_explain_number(node->fields, "Rows Removed by Filter", &removed) || removed <= 0)
+		return false;
+	*rows_read = (node->rows + removed) * node->loops;
+	*share = removed / (node->rows + removed);
+	return true;
+}
+
+/* A whole table is read for few of its rows. */
+void
+dbu_explain_rule_slow_scan(DbuAnalysis *analysis, const DbuPlanNode *node)
+{
+	const DbuScanFact *fact;
+	DbuFinding *finding;
+	const char *basis = "actual rows";
+	double		rows_read;
+	double		share;
+
+	if (!is_type(node, "Seq Scan"))
+		return;
+	fact = fact_of(analysis, node);
+	if (analysis->statement->measured)
+	{
+		if (!measured_removal(node, &rows_read, &share))
+			return;
+	}
+	else
+	{
+		/* a plan alone does not say how large the table is */
+		if (fact == NULL || fact->reltuples <= 0 ||
+			dbu_explain_text(node->fields, "Filter") == NULL)
+			return;
+		rows_read = fact->reltuples;
+		share = 1 - Min(1, node->plan_rows * parallel_divisor(node) / rows_read);
+		basis = "estimate";
+	}
+
+	finding = judge_removal(analysis, node, rows_read, share, basis,
+							"The whole table is read and most of its rows are thrown away. "
+							"An index on the columns of the filter would read only those that are kept.");
+	if (finding == NULL || fact == NULL)
+		return;
+	dbu_explain_add_text(finding, "columns", fact->columns);
+	if (fact->indexed)
+		finding->advice = "The whole table is read and most of its rows are thrown away, though an index on the columns of the filter exists. "
+			"Run ANALYZE on the table and compare random_page_cost with what the storage does.";
+	else if (fact->index_sql != NULL && finding->severity == DBU_CRITICAL)
+	{
+		finding->suggested_sql = fact->index_sql;
+		finding->unproven = true;
+	}
+}
+
+/* An index is read for rows that are then thrown away. */
+void
+dbu_explain_rule_inefficient_index(DbuAnalysis *analysis, const DbuPlanNode *node)
+{
+	double		rows_read;
+	double		share;
+
+	if ((is_type(node, "Index Scan") || is_type(node, "Index Only Scan") ||
+		 is_type(node, "Bitmap Heap Scan")) &&
+		measured_removal(node, &rows_read, &share))
+		judge_removal(analysis, node, rows_read, share, "actual rows",
+					  "The index finds many rows that the filter throws away. "
+					  "Add the columns of the filter to the index, or make it a partial index.");
+}
+
+/* A bitmap too large for memory remembers pages, not rows. */
+void
+dbu_explain_rule_lossy_bitmap(DbuAnalysis *analysis, const DbuPlanNode *node)
+{
+	double		lossy;
+	double		exact = 0;
+	DbuFinding *finding;
+
+	if (!dbu_explain_number(node->fields, "Lossy Heap Blocks", &lossy))
+		return;
+	dbu_explain_number(node->fields, "Exact Heap Blocks", &exact);
+	if (lossy + exact < MIN_HEAP_BLOCKS || lossy < (lossy + exact) * LOSSY_SHARE)
+		return;
+	finding = dbu_explain_add_finding(analysis, node, DBU_WARN,
+									  "The bitmap did not fit into work_mem, so all rows of its lossy blocks are checked again. "
+									  "Raise work_mem for this statement.");
+	dbu_explain_add_number(finding, "lossy_blocks", lossy);
+	dbu_explain_add_number(finding, "exact_blocks", exact);
+}
+
+/* An index-only scan that reads the table after all. */
+void
+dbu_explain_rule_heap_fetches(DbuAnalysis *analysis, const DbuPlanNode *node)
+{
+	double		fetches;
+	double		rows;
+	DbuFinding *finding;
+
+	if (!is_type(node, "Index Only Scan") || !node->executed ||
+		!dbu_explain_number(node->fields, "Heap Fetches", &fetches))
+		return;
+	rows = dbu_explain_node_rows(node);
+	if (fetches < MIN_HEAP_FETCHES || fetches <= rows * HEAP_FETCH_SHARE)
+		return;
+	finding = dbu_explain_add_finding(analysis, node, DBU_WARN,
+									  "The visibility map is behind, so the index-only scan looks rows up in the table. "
+									  "VACUUM brings it up to date; let autovacuum come more often.");
+	dbu_explain_add_number(finding, "heap_fetches", fetches);
+	dbu_explain_add_number(finding, "rows", rows);
+	if (node->relation != NULL)
+		finding->suggested_sql = psprintf("VACUUM %s", dbu_explain_node_relation(node));
+}
+
+/* OFFSET: rows are made to be thrown away. */
+void
+dbu_explain_rule_large_offset(DbuAnalysis *analysis, const DbuPlanNode *node)
+{
+	const DbuPlanNode *child = dbu_explain_child(node, "Outer");
+	double		returned;
+	double		skipped;
+	DbuFinding *finding;
+
+	if (!is_type(node, "Limit") || !node->executed || child == NULL || !child->executed)
+		return;
+	returned = dbu_explain_node_rows(node);
+	skipped = dbu_explain_node_rows(child) - returned;
+	if (skipped < MIN_ROWS_SKIPPED || skipped < returned * SKIPPED_PER_ROW)
+		return;
+	finding = dbu_explain_add_finding(analysis, node, DBU_WARN,
+									  "OFFSET makes the server produce rows only to skip them, more with every page. "
+									  "Remember the last key of a page and ask for what comes after it (keyset paging).");
+	dbu_explain_add_number(finding, "rows_skipped", skipped);
+	dbu_explain_add_number(finding, "rows_returned", returned);
+}

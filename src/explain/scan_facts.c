@@ -1,0 +1,258 @@
+/*-------------------------------------------------------------------------
+ *
+ * scan_facts.c
+ *	  What EXPLAIN does not print of a sequential scan: how many rows the table
+ *	  has, and which index its filter could use.
+ *
+ * The plan's own quals say it, so that no expression is parsed back from text.
+ * A column counts if the filter compares it, by an operator of its type's
+ * default btree operator class and in the column's own collation, with
+ * something that does not change during the scan.  Columns compared for
+ * equality come first, then at most one compared for a range: the order in
+ * which a btree can use them all.
+ *
+ * The relations are locked: parse analysis did that for this transaction.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "core/compat.h"
+#include "explain/explain.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/stratnum.h"
+#include "access/table.h"
+#include "catalog/catalog.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_index.h"
+#include "commands/defrem.h"
+#include "miscadmin.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/clauses.h"
+#include "optimizer/optimizer.h"
+#include "parser/parsetree.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+/* More columns than this make an index big and are seldom needed to find rows. */
+#define MAX_EQUALITY_COLUMNS 3
+
+/* The column of the scanned table that a side of a comparison is, or NULL. */
+static Var *
+scanned_column(Node *side, Index rti)
+{
+	if (IsA(side, RelabelType))
+		side = (Node *) ((RelabelType *) side)->arg;
+	if (IsA(side, Var) && ((Var *) side)->varno == rti &&
+		((Var *) side)->varlevelsup == 0 && ((Var *) side)->varattno > 0)
+		return (Var *) side;
+	return NULL;
+}
+
+/*
+ * Which column a clause compares with something fixed, and how (a btree
+ * strategy); 0 if it is no such clause.
+ */
+static AttrNumber
+compared_column(Node *clause, Index rti, int *strategy)
+{
+	Oid			operator;
+	Oid			collation;
+	List	   *args;
+	Var		   *column;
+	Node	   *other;
+	Oid			opclass;
+
+	if (IsA(clause, OpExpr))
+	{
+		operator = ((OpExpr *) clause)->opno;
+		collation = ((OpExpr *) clause)->inputcollid;
+		args = ((OpExpr *) clause)->args;
+	}
+	else if (IsA(clause, ScalarArrayOpExpr) && ((ScalarArrayOpExpr *) clause)->useOr)
+	{
+		operator = ((ScalarArrayOpExpr *) clause)->opno;
+		collation = ((ScalarArrayOpExpr *) clause)->inputcollid;
+		args = ((ScalarArrayOpExpr *) clause)->args;
+	}
+	else
+		return 0;
+	if (list_length(args) != 2)
+		return 0;
+
+	column = scanned_column(linitial(args), rti);
+	other = lsecond(args);
+	if (column == NULL)
+	{
+		if (IsA(clause, ScalarArrayOpExpr))
+			return 0;
+		column = scanned_column(lsecond(args), rti);
+		other = linitial(args);
+		operator = get_commutator(operator);
+	}
+	if (column == NULL || !OidIsValid(operator) || column->varcollid != collation ||
+		contain_var_clause(other) || contain_volatile_functions(other) ||
+		contain_subplans(other))
+		return 0;
+
+	opclass = GetDefaultOpClass(column->vartype, BTREE_AM_OID);
+	if (!OidIsValid(opclass))
+		return 0;
+	*strategy = get_op_opfamily_strategy(operator, get_opclass_family(opclass));
+	return *strategy == 0 ? 0 : column->varattno;
+}
+
+/* The columns that an index for these quals should have, in its order. */
+static List *
+index_columns(List *quals, Index rti)
+{
+	List	   *columns = NIL;
+	AttrNumber	range = 0;
+	ListCell   *lc;
+
+	foreach(lc, quals)
+	{
+		int			strategy = 0;
+		AttrNumber	column = compared_column(lfirst(lc), rti, &strategy);
+
+		if (column == 0)
+			continue;
+		if (strategy != BTEqualStrategyNumber)
+			range = range == 0 ? column : range;
+		else if (list_length(columns) < MAX_EQUALITY_COLUMNS)
+			columns = list_append_unique_int(columns, column);
+	}
+	if (range != 0)
+		columns = list_append_unique_int(columns, range);
+	return columns;
+}
+
+/* Does a usable index begin with these columns, in whatever order? */
+static bool
+has_index(Relation rel, List *columns)
+{
+	List	   *indexes = RelationGetIndexList(rel);
+	ListCell   *lc;
+	bool		found = false;
+
+	foreach(lc, indexes)
+	{
+		HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(lfirst_oid(lc)));
+		Form_pg_index form;
+		bool		covers;
+
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		form = (Form_pg_index) GETSTRUCT(tuple);
+		covers = form->indisvalid && form->indnkeyatts >= list_length(columns) &&
+			heap_attisnull(tuple, Anum_pg_index_indpred, NULL);
+		for (int i = 0; covers && i < list_length(columns); i++)
+			covers = list_member_int(columns, form->indkey.values[i]);
+		ReleaseSysCache(tuple);
+		found |= covers;
+	}
+	list_free(indexes);
+	return found;
+}
+
+static DbuScanFact *
+describe_scan(SeqScan *scan, List *rtable)
+{
+	DbuScanFact *fact = palloc0(sizeof(DbuScanFact));
+	RangeTblEntry *rte = rt_fetch(scan->scan.scanrelid, rtable);
+	Relation	rel = table_open(rte->relid, NoLock);
+	List	   *columns;
+
+	fact->rti = scan->scan.scanrelid;
+	fact->reltuples = rel->rd_rel->reltuples;
+	columns = index_columns(scan->scan.plan.qual, fact->rti);
+	if (columns != NIL)
+	{
+		StringInfoData names;
+		ListCell   *lc;
+
+		initStringInfo(&names);
+		foreach(lc, columns)
+			appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "",
+							 quote_identifier(get_attname(rte->relid, lfirst_int(lc), false)));
+		fact->columns = names.data;
+		fact->indexed = has_index(rel, columns);
+		/* a toast table or a catalog is not the user's to index */
+		if (!fact->indexed && !IsCatalogRelation(rel) &&
+			(rel->rd_rel->relkind == RELKIND_RELATION || rel->rd_rel->relkind == RELKIND_MATVIEW))
+			fact->index_sql = psprintf("CREATE INDEX CONCURRENTLY ON %s (%s)",
+									   quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
+																  RelationGetRelationName(rel)),
+									   names.data);
+	}
+	table_close(rel, NoLock);
+	return fact;
+}
+
+/* Walks a plan tree; quite like the executor, which offers no plan walker. */
+static void
+visit_plan(Plan *plan, List *rtable, List **facts)
+{
+	List	   *children = NIL;
+	ListCell   *lc;
+
+	if (plan == NULL)
+		return;
+	check_stack_depth();
+	switch (nodeTag(plan))
+	{
+		case T_SeqScan:
+			if (plan->qual != NIL)
+				*facts = lappend(*facts, describe_scan((SeqScan *) plan, rtable));
+			break;
+		case T_Append:
+			children = ((Append *) plan)->appendplans;
+			break;
+		case T_MergeAppend:
+			children = ((MergeAppend *) plan)->mergeplans;
+			break;
+		case T_SubqueryScan:
+			visit_plan(((SubqueryScan *) plan)->subplan, rtable, facts);
+			break;
+		case T_CustomScan:
+			children = ((CustomScan *) plan)->custom_plans;
+			break;
+		default:
+			break;
+	}
+	foreach(lc, children)
+		visit_plan(lfirst(lc), rtable, facts);
+	visit_plan(plan->lefttree, rtable, facts);
+	visit_plan(plan->righttree, rtable, facts);
+}
+
+/* A DbuScanFact for each sequential scan with a filter. */
+List *
+dbu_explain_scan_facts(PlannedStmt *stmt)
+{
+	List	   *facts = NIL;
+	ListCell   *lc;
+
+	visit_plan(stmt->planTree, stmt->rtable, &facts);
+	foreach(lc, stmt->subplans)
+		visit_plan(lfirst(lc), stmt->rtable, &facts);
+	return facts;
+}
+
+/* Gives the facts the names under which EXPLAIN has printed their tables. */
+void
+dbu_explain_name_facts(List *facts, List *rtable_names)
+{
+	ListCell   *lc;
+
+	foreach(lc, facts)
+	{
+		DbuScanFact *fact = lfirst(lc);
+
+		if (fact->rti <= list_length(rtable_names))
+			fact->alias = list_nth(rtable_names, fact->rti - 1);
+	}
+}

@@ -1,0 +1,324 @@
+# The plan cache against the planner: generated statements whose literals are
+# mutated, with DDL, statistics and settings changed in between, are run with
+# dbutil.plan_cache off, and then force, auto and exact, each in a database of
+# its own that has seen the same. Rows and SQLSTATEs must be the same.
+#
+# DBUTIL_PLANCACHE_SHAPES and DBUTIL_PLANCACHE_SEED make it longer or other.
+
+use strict;
+use warnings;
+
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $shapes = $ENV{DBUTIL_PLANCACHE_SHAPES} || 400;
+my $seed = $ENV{DBUTIL_PLANCACHE_SEED} || 20240607;
+my $mutations = 4;
+srand($seed);
+
+my $schema = <<'SQL';
+CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy');
+CREATE DOMAIN small AS integer CHECK (VALUE < 1000000);
+CREATE TABLE t1 (id integer PRIMARY KEY, a integer, b bigint, c numeric(10, 2), d text,
+	e date, f char(6), g boolean, h small, m mood, v varchar(10), ts timestamptz, arr integer[]);
+INSERT INTO t1 SELECT i, nullif(i % 7, 3), i * 1000000007::bigint, i / 4.0, CASE WHEN i % 11 > 0 THEN 'd' || i % 40 END,
+	'2024-01-01'::date + i % 60, 'f' || i % 20, nullif(i % 3, 2) = 1, i % 5,
+	(ARRAY['sad', 'ok', 'happy'])[1 + i % 3]::mood, 'v' || i % 30, '2024-01-01 12:00+00'::timestamptz + i % 50 * interval '1 hour',
+	ARRAY[i % 4, i % 6] FROM generate_series(1, 300) AS i;
+CREATE INDEX t1_part ON t1 (a) WHERE h = 3;
+CREATE INDEX t1_expr ON t1 ((a + h));
+CREATE INDEX t1_lower ON t1 (lower(d));
+CREATE INDEX t1_d ON t1 (d text_pattern_ops);
+CREATE INDEX t1_e ON t1 (e, a);
+CREATE TABLE t2 (id integer PRIMARY KEY, t1_id integer, w smallint, x text COLLATE "C", k integer NOT NULL DEFAULT 1);
+INSERT INTO t2 SELECT i, nullif(i % 90, 5), i % 9, 'x' || i % 25, i % 2 FROM generate_series(1, 200) AS i;
+CREATE INDEX t2_t1 ON t2 (t1_id);
+CREATE TABLE t2_child () INHERITS (t2);
+INSERT INTO t2_child SELECT i, i % 90, i % 9, 'x' || i % 25, 7 FROM generate_series(201, 240) AS i;
+CREATE TABLE p (id integer, t1_id integer, at date) PARTITION BY RANGE (at);
+CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (MINVALUE) TO ('2024-02-01');
+CREATE TABLE p2 PARTITION OF p FOR VALUES FROM ('2024-02-01') TO ('2024-03-01');
+CREATE TABLE p3 PARTITION OF p DEFAULT;
+INSERT INTO p SELECT i, i % 90, '2024-01-01'::date + i % 100 FROM generate_series(1, 200) AS i;
+CREATE TABLE sec (id integer PRIMARY KEY, a integer);
+INSERT INTO sec SELECT i, i % 7 FROM generate_series(1, 50) AS i;
+CREATE VIEW vw AS SELECT id, a FROM t1 WHERE g;
+CREATE FUNCTION twice(integer) RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT $1 * 2';
+ANALYZE;
+SQL
+
+# --- the generator ------------------------------------------------------------
+
+sub pick { return $_[ int rand @_ ]; }
+sub chance { return rand() < $_[0]; }
+
+# What a literal of each kind may look like; picked afresh for each mutation.
+my %literals = (
+	int => sub {
+		return pick(int rand 10, int rand 100, int rand 310, -1 - int rand 5, 'NULL', "'" . int(rand 90) . "'",
+			int(rand 9) . '::bigint', int(rand 9) . '::smallint', int(rand 9) . '.0', int(rand 9) . '.5',
+			'3000000000', '99999999999999999999', "'x1'", "'99999999999'", int(rand 9) . ' + 1', "'" . int(rand 9) . "'::integer");
+	},
+	plain => sub { return int rand pick(9, 90, 300); },
+	text => sub {
+		return pick("'d" . int(rand 45) . "'", "'x" . int(rand 30) . "'", "'v" . int(rand 30) . "'", "'f" . int(rand 22) . "'",
+			"''", "'d1 '", 'NULL', "'d' || " . int(rand 9), "'f" . int(rand 22) . "'::char(6)", "'d" . int(rand 45) . "'::varchar(2)",
+			"'D" . int(rand 45) . "'", "'d" . int(rand 45) . "'::text", "lower('D" . int(rand 45) . "')", "'it''s'");
+	},
+	pattern => sub { return pick("'d" . int(rand 4) . "%'", "'%" . int(rand 9) . "'", "'d_'", "'d" . int(rand 45) . "'", 'NULL'); },
+	date => sub {
+		return pick(sprintf("'2024-%02d-%02d'", 1 + int rand 3, 1 + int rand 28), "'2024-02-30'", "'yesterday-ish'",
+			sprintf("DATE '2024-01-%02d'", 1 + int rand 30), sprintf("'2024-01-%02d 12:00+00'::timestamptz", 1 + int rand 28), 'NULL');
+	},
+	bool => sub { return pick('true', 'false', 'NULL', "'t'", "'maybe'"); },
+	mood => sub { return pick("'sad'", "'ok'", "'happy'", "'angry'", "'ok'::mood"); },
+	array => sub { return pick("'{1,2}'", "ARRAY[" . int(rand 4) . ',' . int(rand 6) . ']', "'{0,0}'::integer[]", "'{1,x}'"); },
+	num => sub { return pick(int(rand 75) . '.25', int(rand 75) . '.2500', int rand 75, "'" . int(rand 75) . "'", '1e2', "'NaN'", int(rand 75) . '.5::float8'); },
+);
+
+my %columns = (
+	t1 => { id => 'int', a => 'int', b => 'int', c => 'num', d => 'text', e => 'date', f => 'text',
+		g => 'bool', h => 'int', m => 'mood', v => 'text', ts => 'date', arr => 'array' },
+	t2 => { id => 'int', t1_id => 'int', w => 'int', x => 'text', k => 'int' },
+	p => { id => 'int', t1_id => 'int', at => 'date' },
+	sec => { id => 'int', a => 'int' },
+	vw => { id => 'int', a => 'int' },
+);
+
+# A piece of text, with \0kind\0 where a literal belongs.
+sub literal { return "\0$_[0]\0"; }
+
+sub column
+{
+	my ($alias, $table, @kinds) = @_;
+	my $all = $columns{$table};
+	my @names = grep { my $kind = $all->{$_}; !@kinds || grep { $_ eq $kind } @kinds } sort keys %$all;
+
+	@names = ('id') unless @names;
+	my $name = pick(@names);
+	return ("$alias.$name", $all->{$name});
+}
+
+sub predicate
+{
+	my @tables = @_;
+	my ($alias, $table) = @{ pick(@tables) };
+	my ($col, $kind) = column($alias, $table);
+	my $op = pick('=', '=', '=', '=', '<', '>', '<=', '>=', '<>');
+	my $what = int rand 24;
+
+	return literal($kind) . " $op $col" if $what == 0;
+	return "$col IS " . pick('NULL', 'NOT NULL') if $what == 1;
+	return "$col IN (" . join(', ', map { literal($kind) } 1 .. 1 + int rand 4) . ')' if $what == 2;
+	return "$col BETWEEN " . literal($kind) . ' AND ' . literal($kind) if $what == 3;
+	return "$col IS " . pick('', 'NOT ') . "DISTINCT FROM " . literal($kind) if $what == 4;
+	return "coalesce($col, " . literal($kind) . ") $op " . literal($kind) if $what == 5;
+	return "CASE WHEN $col $op " . literal($kind) . " THEN $alias.id = " . literal('plain') . ' ELSE ' . literal('bool') . ' END' if $what == 6;
+	return "NOT ($col $op " . literal($kind) . ')' if $what == 7;
+	return "$col $op " . literal($kind) . " AND $col $op " . literal($kind) if $what == 8;
+	return "$alias.id % 7 = " . literal('plain') . " AND $alias.id + 1 $op " . literal('plain') if $what == 9;
+	return "twice($alias.id) = " . literal('plain') if $what == 10;
+	if ($what == 11)
+	{
+		($col) = column($alias, $table, 'text');
+		return "$col " . pick('LIKE', 'NOT LIKE', '~') . ' ' . literal('pattern');
+	}
+	if ($what == 12)
+	{
+		($col, $kind) = column($alias, $table, 'text');
+		return ($kind eq 'text' ? "lower($col)" : $col) . " $op " . literal($kind);
+	}
+	if ($what == 13 && $table eq 't1')
+	{
+		return "$alias.a + $alias.h $op " . literal('plain') . " AND $alias.h = " . pick(literal('plain'), 3);
+	}
+	if ($what == 14)
+	{
+		($col, $kind) = column($alias, $table, 'text');
+		return $kind eq 'text' ? "$col COLLATE \"C\" $op " . literal('text') : "$col $op " . literal($kind);
+	}
+	if ($what == 15)
+	{
+		my ($other) = column(@{ pick(@tables) }, 'int');
+		($col) = column($alias, $table, 'int');
+		return "$col $op $other AND $other $op " . literal('plain');
+	}
+	return "$col $op " . literal($kind);
+}
+
+sub condition
+{
+	my ($depth, @tables) = @_;
+
+	return predicate(@tables) if $depth <= 0 || chance(0.4);
+	return '(' . condition($depth - 1, @tables) . pick(' AND ', ' AND ', ' OR ') . condition($depth - 1, @tables) . ')';
+}
+
+sub shape
+{
+	my @tables = ([ 'x', pick('t1', 't1', 't1', 't2', 't2', 'p', 'sec', 'vw') ]);
+	my $from = "$tables[0][1] AS x";
+	my ($targets, $tail) = ('', '');
+
+	for my $alias ('y', 'z')
+	{
+		last if chance(0.55);
+		my $table = pick('t1', 't2', 't2', 'p', 'sec');
+		my ($left) = column(@{ $tables[-1] }, 'int');
+		my ($right) = column($alias, $table, 'int');
+		my $join = pick('JOIN', 'JOIN', 'LEFT JOIN', 'RIGHT JOIN', 'FULL JOIN');
+		my $on = "$left = $right";
+
+		push @tables, [ $alias, $table ];
+		$on .= ' AND ' . predicate(@tables) if $join ne 'FULL JOIN' && chance(0.4);
+		$from .= " $join $table AS $alias ON $on";
+	}
+	my $where = chance(0.95) ? ' WHERE ' . condition(2, @tables) : '';
+	my $what = int rand 12;
+
+	if ($what == 0)
+	{
+		$targets = 'count(*), min(x.id), max(x.id), sum(x.id) FILTER (WHERE ' . predicate(@tables) . ')';
+	}
+	elsif ($what == 1)
+	{
+		return 'SELECT x.id % 5 + 1, (x.id % 5 + 1) * 2, count(*) FROM ' . $from . $where
+			. ' GROUP BY ' . pick('ROLLUP', 'CUBE', '') . ' (x.id % 5 + 1) HAVING count(*) > ' . literal('plain');
+	}
+	elsif ($what == 2)
+	{
+		return 'SELECT DISTINCT x.id % 5, ' . literal('int') . " FROM $from$where";
+	}
+	elsif ($what == 3)
+	{
+		return "SELECT x.id FROM $from$where UNION ALL SELECT id FROM t1 WHERE id = " . literal('plain');
+	}
+	elsif ($what == 4)
+	{
+		return "SELECT x.id FROM $from WHERE x.id = (SELECT max(id) FROM t1 WHERE id < " . literal('plain') . ') OR ' . predicate(@tables);
+	}
+	else
+	{
+		$targets = join(', ', map { "$_->[0].*" } @tables);
+		$targets .= ', x.id + ' . literal('plain') . " AS more, 'label' AS label" if chance(0.3);
+		$tail = ' ORDER BY ' . join(', ', map { "$_->[0].id" } @tables) . ', ' . join(', ', map { "$_->[0].*::text" } @tables)
+			. ' LIMIT ' . literal('plain') if chance(0.2);
+	}
+	return "SELECT $targets FROM $from$where$tail";
+}
+
+sub instance
+{
+	my $text = shift;
+
+	$text =~ s/\0(\w+)\0/$literals{$1}->()/ge;
+	return $text;
+}
+
+# Something that plans depend on; undone at random.
+sub disturbance
+{
+	return pick(
+		'ANALYZE', 'VACUUM FULL t2', 'REINDEX TABLE t1',
+		'CREATE INDEX extra ON t1 (a, c)', 'DROP INDEX IF EXISTS extra',
+		'CREATE INDEX extra2 ON t2 (w) WHERE k = 1', 'DROP INDEX IF EXISTS extra2',
+		'ALTER TABLE t2 ADD COLUMN n integer DEFAULT 5', 'ALTER TABLE t2 DROP COLUMN n',
+		'ALTER TABLE t1 ALTER COLUMN v TYPE text', 'ALTER TABLE t1 ALTER COLUMN v TYPE varchar(10)',
+		'ALTER TABLE p DETACH PARTITION p2', "ALTER TABLE p ATTACH PARTITION p2 FOR VALUES FROM ('2024-02-01') TO ('2024-03-01')",
+		'ALTER TABLE t2_child NO INHERIT t2', 'ALTER TABLE t2_child INHERIT t2',
+		'UPDATE t1 SET a = a + 1 WHERE id % 10 = 0', 'DELETE FROM t2 WHERE id % 50 = 3', 'INSERT INTO t2 SELECT max(id) + 1, 3, 4 FROM t1',
+		'CREATE OR REPLACE FUNCTION twice(integer) RETURNS integer LANGUAGE sql IMMUTABLE AS \'SELECT $1 * 3\'',
+		'CREATE OR REPLACE FUNCTION twice(integer) RETURNS integer LANGUAGE sql IMMUTABLE AS \'SELECT $1 * 2\'',
+		'CREATE POLICY even ON sec USING (id % 2 = 0)', 'DROP POLICY IF EXISTS even ON sec',
+		'ALTER TABLE sec ENABLE ROW LEVEL SECURITY', 'ALTER TABLE sec FORCE ROW LEVEL SECURITY', 'ALTER TABLE sec DISABLE ROW LEVEL SECURITY',
+		'CREATE TEMP TABLE sec (id integer, a integer)', 'DROP TABLE IF EXISTS pg_temp.sec',
+		'SET enable_seqscan = off', 'SET enable_indexscan = off', 'SET enable_hashjoin = off', 'SET enable_nestloop = off',
+		'SET enable_mergejoin = off', 'SET enable_bitmapscan = off', 'SET random_page_cost = 1', 'SET work_mem = 64', 'RESET ALL',
+		'SET constraint_exclusion = on', 'SET from_collapse_limit = 1', 'SET TimeZone = "Asia/Tokyo"', 'SET DateStyle = "SQL, DMY"',
+		'SET ROLE reader', 'RESET ROLE', 'SAVEPOINT s', 'ROLLBACK TO s', 'BEGIN', 'COMMIT', 'ROLLBACK');
+}
+
+# --- the script, the same for all modes ---------------------------------------
+
+my $script = "\\set VERBOSITY sqlstate\n";
+my $count = 0;
+my @texts;
+
+sub emit
+{
+	my $text = shift;
+
+	push @texts, $text;
+	$script .= sprintf("\\echo === %d\n%s;\n", $count++, $text);
+}
+
+my @known;
+for my $n (1 .. $shapes)
+{
+	# old shapes come back, after whatever has changed since
+	my $shape = @known && chance(0.3) ? pick(@known) : shape();
+
+	push @known, $shape if @known < 100;
+	emit(instance($shape)) for 1 .. $mutations;
+	emit(disturbance()) if chance(0.25);
+	emit('COMMIT') if $n % 10 == 0;
+	emit('SET dbutil.plan_cache = MODE') if $n % 10 == 0;
+}
+
+# --- running it ---------------------------------------------------------------
+
+my $node = PostgreSQL::Test::Cluster->new('main');
+$node->init(extra => [ '--encoding=UTF8', '--no-locale' ]);
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'dbutil'\nautovacuum = off\nclient_min_messages = error\n");
+$node->start;
+$node->safe_psql('postgres', 'CREATE ROLE reader');
+
+sub run_mode
+{
+	my $mode = shift;
+	my $database = "d_$mode";
+	my $text = $script;
+	my ($stdout, $stderr) = ('', '');
+	my @results;
+
+	$text =~ s/plan_cache = MODE/plan_cache = $mode/g;
+	$node->safe_psql('postgres', "CREATE DATABASE $database");
+	$node->safe_psql($database, "CREATE EXTENSION dbutil; $schema GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader;");
+
+	# errors go to the same stream as rows, in order
+	my @command = ('psql', '-X', '-q', '-A', '-t', '-f', '-', '-d', $node->connstr($database));
+	my $input = "SET dbutil.plan_cache = $mode;\n" . $text
+		. "\\echo === end\nROLLBACK; RESET ROLE;\nSELECT kind || '.' || event || '=' || total FROM dbutil.plan_cache_stats WHERE total > 0;\n";
+	IPC::Run::run(\@command, '<', \$input, '>&', \$stdout) or diag("psql: $?");
+
+	my (undef, @parts) = split /^=== (?:\d+|end)\n/m, $stdout;
+	my $stats = pop @parts;
+	@results = map { join "\n", sort grep { !/^$/ } map { s/^psql:<stdin>:\d+: //r } split /\n/, $_ } @parts;
+	return (\@results, $stats // '');
+}
+
+my ($expected) = run_mode('off');
+is(scalar @$expected, $count, "every statement was run with plan_cache = off (seed $seed)");
+my $errors = grep { /^ERROR/m } @$expected;
+my $rows = grep { length && !/^ERROR/m } @$expected;
+cmp_ok($rows, '>', $count * 0.3, "many statements return rows ($rows of $count, $errors raise an error)");
+
+for my $mode ('force', 'auto', 'exact')
+{
+	my ($got, $stats) = run_mode($mode);
+	my @different = grep { ($got->[$_] // 'missing') ne ($expected->[$_] // 'missing') } 0 .. $count - 1;
+	my %stat = $stats =~ /^(\S+)=(\d+)$/mg;
+
+	is(scalar @different, 0, "$mode: no result differs in $count statements");
+	for my $n (@different[ 0 .. ($#different > 4 ? 4 : $#different) ])
+	{
+		diag("statement $n: $texts[$n]\nexpected: " . substr($expected->[$n], 0, 1000) . "\n$mode: " . substr($got->[$n] // 'missing', 0, 1000));
+	}
+	my $hits = ($stat{'hit.generic'} // 0) + ($stat{'hit.exact'} // 0);
+	cmp_ok($hits, '>', $mode eq 'force' ? $count / 10 : 0, "$mode: it was the cache that answered ($hits hits)");
+	note($stats);
+}
+
+$node->stop;
+done_testing();
