@@ -141,9 +141,9 @@ typedef enum
 } dbpool__slot_state;
 
 /* dbpool__slot.todo: what a worker has to do before the slot is idle again */
-#define TODO_ROLLBACK 0x1u
-#define TODO_DISCARD 0x2u
-#define TODO_CHECK 0x4u
+#define NEED_ROLLBACK 0x1u
+#define NEED_DISCARD 0x2u
+#define NEED_CHECK 0x4u
 
 typedef struct dbpool__slot
 {

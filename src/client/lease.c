@@ -166,7 +166,7 @@ dbpool_acquire_at(dbpool_pool *pool, int64_t deadline, dbpool_lease *lease, dbpo
 }
 
 /*
- * What is to become of a returned connection?  0: it is clean; TODO_* bits: a
+ * What is to become of a returned connection?  0: it is clean; NEED_* bits: a
  * worker must clean it; -1: close it, *counter says why.  Lock held.
  */
 static int
@@ -204,7 +204,7 @@ judge(dbpool_pool *pool, dbpool__slot *slot, bool discard, int64_t now, uint64_t
 	if (dbpool__slot_outdated(pool, slot, now))
 		return -1;
 	if (tx != PQTRANS_IDLE)
-		todo |= (int) TODO_ROLLBACK;
+		todo |= (int) NEED_ROLLBACK;
 	/* held so long that it may have died unnoticed */
 	if (now - slot->acquired_at >= pool->config.validate_after_idle_ms * NS_PER_MS)
 	{
@@ -214,11 +214,11 @@ judge(dbpool_pool *pool, dbpool__slot *slot, bool discard, int64_t now, uint64_t
 		if (probe < 0)
 			return -1;
 		if (probe > 0)
-			todo |= (int) TODO_CHECK;
+			todo |= (int) NEED_CHECK;
 	}
 	if (pool->config.reset == RESET_ALWAYS ||
 		(pool->config.reset == RESET_DIRTY && session->dirty))
-		todo |= (int) TODO_DISCARD;
+		todo |= (int) NEED_DISCARD;
 	return todo;
 }
 

@@ -85,7 +85,7 @@ look_at_idle(dbpool_pool *pool, int64_t now)
 		if (pool->poll_set[i].revents & ~POLLIN)
 			dbpool__slot_to_close(pool, slot, &pool->stats.closed_broken);
 		else
-			dbpool__slot_to_reset(pool, slot, TODO_CHECK);
+			dbpool__slot_to_reset(pool, slot, NEED_CHECK);
 	}
 }
 

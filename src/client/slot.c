@@ -229,7 +229,7 @@ dbpool__slot_take_idle(dbpool_pool *pool, int64_t now)
 		if (probe < 0)
 			dbpool__slot_to_close(pool, slot, &pool->stats.closed_broken);
 		else if (probe > 0)
-			dbpool__slot_to_reset(pool, slot, TODO_CHECK);
+			dbpool__slot_to_reset(pool, slot, NEED_CHECK);
 		else
 			return slot;
 	}

@@ -214,11 +214,11 @@ do_reset(dbpool_pool *pool)
 	dbpool__list_remove(&pool->resetq, slot);
 	pool->resets_inflight++;
 	pthread_mutex_unlock(&pool->lock);
-	if (todo & TODO_ROLLBACK)
+	if (todo & NEED_ROLLBACK)
 		ok = command(pool, conn, "ROLLBACK", deadline);
-	if (ok && (todo & TODO_DISCARD))
+	if (ok && (todo & NEED_DISCARD))
 		ok = command(pool, conn, "DISCARD ALL", deadline);
-	if (ok && (todo & TODO_CHECK))
+	if (ok && (todo & NEED_CHECK))
 		ok = command(pool, conn, "", deadline);
 	if (ok)
 		ok = PQtransactionStatus(conn) == PQTRANS_IDLE;
@@ -227,10 +227,10 @@ do_reset(dbpool_pool *pool)
 	pthread_mutex_lock(&pool->lock);
 
 	pool->resets_inflight--;
-	if (todo & (TODO_ROLLBACK | TODO_DISCARD))
+	if (todo & (NEED_ROLLBACK | NEED_DISCARD))
 	{
 		pool->stats.resets++;
-		if (todo & TODO_ROLLBACK)
+		if (todo & NEED_ROLLBACK)
 			pool->stats.rollbacks++;
 		if (!ok)
 			pool->stats.reset_failures++;

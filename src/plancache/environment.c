@@ -125,10 +125,14 @@ collect_variables(void)
 				break;
 			case PGC_STRING:
 				variable.variable = ((struct config_string *) setting)->variable;
-				new_strings[nstrings++] = variable;
-				continue;
+				break;
 		}
-		new_numbers[nnumbers++] = variable;
+		if (variable.variable == NULL)
+			continue;
+		if (setting->vartype == PGC_STRING)
+			new_strings[nstrings++] = variable;
+		else
+			new_numbers[nnumbers++] = variable;
 	}
 	numbers = new_numbers;
 	strings = new_strings;
