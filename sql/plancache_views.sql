@@ -74,7 +74,9 @@ FROM dbutil.plan_cache_stats;
 
 -- limits of settings
 SET dbutil.plan_cache = sometimes;
+\set VERBOSITY sqlstate
 SET dbutil.plan_cache_memory = '1kB';
+\set VERBOSITY default
 SET dbutil.plan_cache_min_calls = 0;
 SET dbutil.plan_cache_regret = 0.5;
 SET dbutil.plan_cache_verify = 2;

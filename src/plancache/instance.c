@@ -250,7 +250,8 @@ fill_place(Node *node, void *arg)
 		Const	   *place = (Const *) node;
 		Filling    *filling = arg;
 
-		if (IS_PLACE(place->location))
+		if (IS_PLACE(place->location) &&
+			PLACE_LITERAL(place->location) < filling->rec->nliterals)
 		{
 			*place = filling->rec->literals[PLACE_LITERAL(place->location)].saved;
 			filling->filled++;

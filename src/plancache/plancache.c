@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * plancache.c
- *	  A transparent cache of plans: settings and the way of a statement.
+ *	  A transparent cache of plans: the way of a statement through it.
  *
  * A statement that repeats, but for its literals, need not be planned again.
  * Parse analysis still runs; this takes the planner's place.  What is served is
@@ -38,46 +38,9 @@
 #include "optimizer/plancat.h"
 #include "optimizer/planner.h"
 #include "storage/lmgr.h"
-#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/selfuncs.h"
-
-int			dbu_plancache_mode = DBU_CACHE_OFF;
-int			dbu_plancache_memory = 8192;
-int			dbu_plancache_min_calls = 2;
-int			dbu_plancache_min_plan_time = 0;
-int			dbu_plancache_max_params = 200;
-int			dbu_plancache_max_extra_locks = 16;
-int			dbu_plancache_max_age = 300;
-double		dbu_plancache_regret = 1.2;
-double		dbu_plancache_verify = 0.0;
-
-uint64		dbu_plancache_counts[DBU_PLAN_NEVENTS];
-
-const char *const dbu_plancache_event_kind[] = {
-#define X(id, kind, name, text) kind,
-	DBU_PLAN_EVENTS(X)
-#undef X
-};
-const char *const dbu_plancache_event_name[] = {
-#define X(id, kind, name, text) name,
-	DBU_PLAN_EVENTS(X)
-#undef X
-};
-const char *const dbu_plancache_event_text[] = {
-#define X(id, kind, name, text) text,
-	DBU_PLAN_EVENTS(X)
-#undef X
-};
-
-static const struct config_enum_entry mode_words[] = {
-	{"off", DBU_CACHE_OFF, false},
-	{"exact", DBU_CACHE_EXACT, false},
-	{"auto", DBU_CACHE_AUTO, false},
-	{"force", DBU_CACHE_FORCE, false},
-	{NULL, 0, false}
-};
 
 static inline void
 count(DbuPlanEvent event)
@@ -97,9 +60,35 @@ elapsed_us(instr_time start)
 
 /* ---------- may the statement be looked at ---------- */
 
+/*
+ * Does the statement, or the comment before it, hold a planner hint?  The text
+ * may hold many statements: only this one's part is searched.  It may also be
+ * shorter than the statement says, which then was stored with another text.
+ */
+static bool
+has_hint(const char *text, int location, int length)
+{
+	size_t		offset = Max(location, 0);
+	size_t		total = length > 0 ? strnlen(text, offset + length) : strlen(text);
+	const char *end = text + total;
+	const char *start = text + Min(offset, total);
+	const char *found;
+
+	while (start > text && start[-1] != ';')
+		start--;
+	while ((found = memchr(start, '/', end - start)) != NULL)
+	{
+		if (end - found >= 3 && found[1] == '*' && found[2] == '+')
+			return true;
+		start = found + 1;
+	}
+	return false;
+}
+
 DbuPlanEvent
-dbu_plancache_context(const char *query_string, ParamListInfo bound_params,
-					  int cursor_options, DbuPlanContext *context)
+dbu_plancache_context(const Query *query, const char *query_string,
+					  ParamListInfo bound_params, int cursor_options,
+					  DbuPlanContext *context)
 {
 	if (bound_params != NULL)
 		return DBU_PLAN_REF_PARAMS;
@@ -110,7 +99,8 @@ dbu_plancache_context(const char *query_string, ParamListInfo bound_params,
 		create_upper_paths_hook != NULL || get_relation_stats_hook != NULL ||
 		get_index_stats_hook != NULL || get_attavgwidth_hook != NULL)
 		return DBU_PLAN_REF_HOOKS;
-	if (query_string != NULL && strstr(query_string, "/*+") != NULL)
+	if (query_string != NULL &&
+		has_hint(query_string, query->stmt_location, query->stmt_len))
 		return DBU_PLAN_REF_HINT;
 
 	context->environment = dbu_plancache_environment();
@@ -180,10 +170,10 @@ keep_plan(DbuPlanEntry *entry, PlannedStmt *plan)
 }
 
 /*
- * Link an entry, or count why not.  generation is what it was before planning.
- * True if the entry is in the store now; else it is freed.
+ * Link an entry, or count why not and free it.  generation is what it was before
+ * planning.
  */
-static bool
+static void
 store(DbuPlanEntry *entry, uint64 generation)
 {
 	DbuPlanEvent problem = DBU_PLAN_NONE;
@@ -198,8 +188,8 @@ store(DbuPlanEntry *entry, uint64 generation)
 	else if (!dbu_plancache_entry_link(entry))
 		problem = DBU_PLAN_REF_SIZE;
 
-	count(problem);
-	return problem == DBU_PLAN_NONE;
+	if (problem != DBU_PLAN_NONE)
+		count(problem);
 }
 
 static void
@@ -489,8 +479,8 @@ plan_statement(DbuPlanRequest *req)
 		return dbu_plan_next(req);
 
 	dbu_plancache_store_init();
-	refusal = dbu_plancache_context(req->query_string, req->bound_params,
-									req->cursor_options, &context);
+	refusal = dbu_plancache_context(req->query, req->query_string,
+									req->bound_params, req->cursor_options, &context);
 	if (refusal == DBU_PLAN_NONE)
 	{
 		dbu_plancache_recognise(req->query, &context, &rec);
@@ -541,93 +531,9 @@ dbu_plancache_generic_level(const DbuRecognised *rec, const DbuPlanContext *cont
 
 /* ---------- the module ---------- */
 
-static void
-define_settings(void)
-{
-	DefineCustomEnumVariable("dbutil.plan_cache",
-							 "Serves the plans of statements that repeat from a cache.",
-							 "Off plans every statement. Exact serves a plan for the same literals only, auto also for others where the cost allows it, force always and from the first call on.",
-							 &dbu_plancache_mode,
-							 DBU_CACHE_OFF, mode_words,
-							 PGC_USERSET, 0,
-							 NULL, NULL, NULL);
-	DefineCustomIntVariable("dbutil.plan_cache_memory",
-							"Memory that a session's cached plans may take.",
-							NULL,
-							&dbu_plancache_memory,
-							8192, 64, MAX_KILOBYTES,
-							PGC_USERSET, GUC_UNIT_KB,
-							NULL, NULL, NULL);
-	DefineCustomIntVariable("dbutil.plan_cache_min_calls",
-							"Calls of a statement after which its plan is stored.",
-							"It must be made of calls that come close after each other.",
-							&dbu_plancache_min_calls,
-							2, 1, INT_MAX,
-							PGC_USERSET, 0,
-							NULL, NULL, NULL);
-	DefineCustomIntVariable("dbutil.plan_cache_min_plan_time",
-							"Planning time in microseconds below which a plan is not stored.",
-							NULL,
-							&dbu_plancache_min_plan_time,
-							0, 0, INT_MAX,
-							PGC_USERSET, 0,
-							NULL, NULL, NULL);
-	DefineCustomIntVariable("dbutil.plan_cache_max_params",
-							"Literals beyond which a statement is cached with its literals only.",
-							NULL,
-							&dbu_plancache_max_params,
-							200, 0, 10000,
-							PGC_USERSET, 0,
-							NULL, NULL, NULL);
-	DefineCustomIntVariable("dbutil.plan_cache_max_extra_locks",
-							"Relations beyond those that the statement names whose plan is still stored.",
-							"A served plan must lock all its relations, among them partitions that it does not read.",
-							&dbu_plancache_max_extra_locks,
-							16, 0, INT_MAX,
-							PGC_USERSET, 0,
-							NULL, NULL, NULL);
-	DefineCustomIntVariable("dbutil.plan_cache_max_age",
-							"Time after which a statement is planned again.",
-							"0 means never for that reason.",
-							&dbu_plancache_max_age,
-							300, 0, INT_MAX / 1000,
-							PGC_USERSET, GUC_UNIT_S,
-							NULL, NULL, NULL);
-	DefineCustomRealVariable("dbutil.plan_cache_regret",
-							 "How many times the cost of a custom plan a plan for all literals may have.",
-							 NULL,
-							 &dbu_plancache_regret,
-							 1.2, 1.0, 1000.0,
-							 PGC_USERSET, 0,
-							 NULL, NULL, NULL);
-	DefineCustomRealVariable("dbutil.plan_cache_verify",
-							 "Share of hits that are planned all the same, to compare costs.",
-							 NULL,
-							 &dbu_plancache_verify,
-							 0.0, 0.0, 1.0,
-							 PGC_USERSET, 0,
-							 NULL, NULL, NULL);
-}
-
-static void
-report_status(DbuStatusSink *sink)
-{
-	if (dbu_plancache_mode == DBU_CACHE_OFF)
-		dbu_status_row(sink, "plan cache", DBU_STATUS_OFF, "off",
-					   "set dbutil.plan_cache = auto, for a session, a role or all");
-	else
-		dbu_status_row(sink, "plan cache", DBU_STATUS_OK,
-					   psprintf("%s, %d entries, " UINT64_FORMAT " hits in this session",
-								mode_words[dbu_plancache_mode].name,
-								dbu_plancache_store_entries(),
-								dbu_plancache_counts[DBU_PLAN_HIT_GENERIC] +
-								dbu_plancache_counts[DBU_PLAN_HIT_EXACT]),
-					   NULL);
-}
-
 const DbuModule dbu_plancache_module = {
 	.name = "plancache",
-	.init = define_settings,
+	.init = dbu_plancache_define_settings,
 	.plan = plan_statement,
-	.status = report_status,
+	.status = dbu_plancache_report_status,
 };

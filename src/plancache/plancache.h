@@ -3,7 +3,8 @@
  * plancache.h
  *	  Private header of the plan cache: what its files share.
  *
- *	plancache.c		settings, the planner callback: look up, serve, admit
+ *	plancache.c		the planner callback: look up, serve, admit
+ *	settings.c		settings, counters, status
  *	recognise.c		is the statement accepted; its hash; which literals lift
  *	environment.c	the settings that a plan depends on
  *	store.c			entries, memory, eviction, invalidation
@@ -167,7 +168,7 @@ typedef struct DbuPlanEntry
 	TimestampTz last_used;
 } DbuPlanEntry;
 
-/* plancache.c: settings and counters */
+/* settings.c: settings and counters */
 extern int	dbu_plancache_mode;
 extern int	dbu_plancache_memory;	/* kB */
 extern int	dbu_plancache_min_calls;
@@ -182,11 +183,15 @@ extern const char *const dbu_plancache_event_kind[DBU_PLAN_NEVENTS];
 extern const char *const dbu_plancache_event_name[DBU_PLAN_NEVENTS];
 extern const char *const dbu_plancache_event_text[DBU_PLAN_NEVENTS];
 
+extern void dbu_plancache_define_settings(void);
+extern void dbu_plancache_report_status(DbuStatusSink *sink);
+
 /*
- * Is the request acceptable at all, by text, parameters and company?  Fills
- * context when it is.
+ * plancache.c: is the request acceptable at all, by text, parameters and
+ * company?  Fills context when it is.
  */
-extern DbuPlanEvent dbu_plancache_context(const char *query_string,
+extern DbuPlanEvent dbu_plancache_context(const Query *query,
+										  const char *query_string,
 										  ParamListInfo bound_params,
 										  int cursor_options,
 										  DbuPlanContext *context);

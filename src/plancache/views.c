@@ -248,7 +248,8 @@ dbutil_plan_cache_why(PG_FUNCTION_ARGS)
 	dbu_plancache_store_init();
 	if (query != NULL)
 	{
-		reason = dbu_plancache_context(statement, NULL, CURSOR_OPT_PARALLEL_OK, &context);
+		reason = dbu_plancache_context(query, statement, NULL,
+									   CURSOR_OPT_PARALLEL_OK, &context);
 		if (reason == DBU_PLAN_NONE)
 		{
 			if (context.mode == DBU_CACHE_OFF)

@@ -186,7 +186,11 @@ scan(char *text, int length, bool cut, bool utility, int limit,
 		else
 		{
 			if (token[0] == '$')
-				*max_parameter = Max(*max_parameter, (int) strtol(token + 1, NULL, 10));
+			{
+				long		n = strtol(token + 1, NULL, 10);
+
+				*max_parameter = Max(*max_parameter, (int) Min(n, PG_UINT16_MAX));
+			}
 			appendBinaryStringInfo(out, token, token_length);
 		}
 		after_word = !hide && is_word(token);

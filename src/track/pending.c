@@ -19,8 +19,8 @@
 static struct
 {
 	StatementKey key;			/* query_id 0: only the text tells who it is */
-	CmdType		operation;
 	int64		errors;
+	CmdType		operation;
 	bool		has_text;
 	bool		whole;			/* text is all of it */
 	char		text[MAX_TEXT];

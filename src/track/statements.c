@@ -264,6 +264,7 @@ dbu_track_make_key(StatementKey *key, const DbuStatement *stmt)
 int
 dbu_track_stmt_want(const DbuStatement *stmt)
 {
+	dbu_track_note_escapes();
 	if (dbu_track_level == DBU_TRACK_NONE)
 		return 0;
 	if (stmt->nesting == 0)
@@ -275,7 +276,6 @@ dbu_track_stmt_want(const DbuStatement *stmt)
 	}
 	if (!dbu_track_wanted(stmt))
 		return 0;
-	dbu_track_note_escapes();
 	return INSTRUMENT_TIMER | INSTRUMENT_BUFFERS | INSTRUMENT_WAL;
 }
 

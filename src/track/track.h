@@ -153,6 +153,8 @@ typedef struct DbuTrackSource
 } DbuTrackSource;
 
 /* track.c */
+extern const DbuModule dbu_track_module;
+
 extern TrackShared *dbu_track_shared;
 extern char (*dbu_track_services)[NAMEDATALEN];
 extern int32 *dbu_track_buckets;

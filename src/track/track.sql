@@ -23,7 +23,7 @@ CREATE FUNCTION dbutil.statements(texts boolean DEFAULT true,
 	LANGUAGE c VOLATILE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'dbutil_statements';
 COMMENT ON FUNCTION dbutil.statements(boolean) IS
-	'statements since the last reset, one row per service, database, role, queryid and toplevel. texts => false leaves query NULL and is faster. Times in milliseconds, blocks of 8 kB; percentiles are within 6.25 % from 1 us on. planning of a statement that was never executed is not counted. queryid and query of other roles are hidden unless you may read all statistics. Error: 55000 without preload';
+	'statements since the last reset, one row per service, database, role, queryid and toplevel. texts => false leaves query NULL and is faster. Times in milliseconds, blocks of 8 kB; percentiles are within 6.25 % from 1 us on. query has no literals; NULL where there was no room for it, <unreadable> where it could not be told what a literal is. errors counts executions that failed, calls those that did not; planning of a statement that was never executed is not counted. queryid and query of other roles are hidden unless you may read all statistics. Error: 55000 without preload';
 
 CREATE VIEW dbutil.statements AS
 	SELECT s.service, d.datname AS database_name, r.rolname AS username,
@@ -95,7 +95,7 @@ CREATE VIEW dbutil.services AS
 	SELECT s.service, s.calls, s.errors, s.rows,
 		   s.total_exec_time, s.total_plan_time, s.plan_cache_hits,
 		   s.p50_exec_time, s.p90_exec_time, s.p95_exec_time, s.p99_exec_time,
-		   t.commits, t.rollbacks
+		   coalesce(t.commits, 0) AS commits, coalesce(t.rollbacks, 0) AS rollbacks
 	FROM dbutil.services() AS s
 	LEFT JOIN (SELECT x.service, sum(x.commits)::bigint AS commits,
 					  sum(x.rollbacks)::bigint AS rollbacks
@@ -112,11 +112,11 @@ CREATE FUNCTION dbutil.track_info(
 	LANGUAGE c VOLATILE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'dbutil_track_info';
 COMMENT ON FUNCTION dbutil.track_info() IS
-	'how full tracking is and what it had to drop since stats_since: the calls in dbutil.statements plus calls_dropped are all that were executed. Error: 55000 without preload';
+	'how full tracking is and what it had to drop since stats_since: the calls in dbutil.statements plus calls_dropped are all that were executed to their end; services_dropped counts the times that a session''s service had no room of its own and became <other>. Error: 55000 without preload';
 
 CREATE FUNCTION dbutil.track_reset() RETURNS void
 	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
 	AS 'MODULE_PATHNAME', 'dbutil_track_reset';
 REVOKE EXECUTE ON FUNCTION dbutil.track_reset() FROM PUBLIC;
 COMMENT ON FUNCTION dbutil.track_reset() IS
-	'forget all statements and transactions and start counting anew. Error: 55000 without preload';
+	'forget all statements, transactions and losses and start counting anew; which services there are is kept. Error: 55000 without preload';

@@ -193,14 +193,17 @@ dbu_track_xact_end(const DbuTransaction *xact)
 static bool
 read_mailbox(TransactionMailbox *box, TransactionEntry *copy)
 {
+	/* once used, it stays so */
+	if (!box->used)
+		return false;
+
 	for (int tries = 1;; tries++)
 	{
 		uint32		before = pg_atomic_read_u32(&box->change);
 		bool		counts;
 
 		pg_read_barrier();
-		counts = box->used &&
-			box->generation == pg_atomic_read_u32(&dbu_track_shared->generation);
+		counts = box->generation == pg_atomic_read_u32(&dbu_track_shared->generation);
 		*copy = box->entry;
 		pg_read_barrier();
 		if ((before & 1) == 0 && before == pg_atomic_read_u32(&box->change))

@@ -131,19 +131,19 @@ copy_row(StatementRow *row, StatementEntry *entry, bool texts)
 static StatementRow *
 copy_statements(bool texts, int *count)
 {
-	StatementRow *rows = NULL;
-	int			room = 0;
+	StatementRow *rows;
+	int			room = 64;
 	int			n = 0;
 
 	(void) dbu_shmem_dsa();
+	rows = palloc(room * sizeof(StatementRow));
 	LWLockAcquire(&dbu_track_shared->lock, LW_SHARED);
 	while (dbu_track_shared->used_entries > room)
 	{
 		/* a large allocation takes its time: not under the lock */
 		room = dbu_track_shared->used_entries + dbu_track_shared->used_entries / 8 + 64;
 		LWLockRelease(&dbu_track_shared->lock);
-		if (rows != NULL)
-			pfree(rows);
+		pfree(rows);
 		rows = palloc_extended(mul_size(room, sizeof(StatementRow)), MCXT_ALLOC_HUGE);
 		LWLockAcquire(&dbu_track_shared->lock, LW_SHARED);
 	}
@@ -157,8 +157,8 @@ copy_statements(bool texts, int *count)
 	return rows;
 }
 
-/* Four percentiles into values, NULL when there are none. */
-static int
+/* NPERCENTILES columns from the n'th on, NULL when there are none. */
+static void
 put_percentiles(Datum *values, bool *nulls, int n, bool valid, const double *percentiles)
 {
 	for (int p = 0; p < NPERCENTILES; p++)
@@ -166,7 +166,6 @@ put_percentiles(Datum *values, bool *nulls, int n, bool valid, const double *per
 		nulls[n] = !valid;
 		values[n++] = valid ? Float8GetDatum(percentiles[p]) : (Datum) 0;
 	}
-	return n;
 }
 
 static void
@@ -205,7 +204,8 @@ put_statement(ReturnSetInfo *rsinfo, StatementRow *row, bool texts, bool visible
 	values[n++] = Float8GetDatum(c->max_exec_ms);
 	values[n++] = Float8GetDatum(c->mean_exec_ms);
 	values[n++] = Float8GetDatum(c->calls > 0 ? sqrt(c->sum_var_exec / c->calls) : 0);
-	n = put_percentiles(values, nulls, n, row->has_percentiles, row->percentiles);
+	put_percentiles(values, nulls, n, row->has_percentiles, row->percentiles);
+	n += NPERCENTILES;
 	values[n++] = Int64GetDatum(c->buffers.shared_blks_hit);
 	values[n++] = Int64GetDatum(c->buffers.shared_blks_read);
 	values[n++] = Int64GetDatum(c->buffers.shared_blks_dirtied);
@@ -413,8 +413,8 @@ dbutil_services(PG_FUNCTION_ARGS)
 		values[n++] = Float8GetDatum(c->total_exec_ms);
 		values[n++] = Float8GetDatum(c->total_plan_ms);
 		values[n++] = Int64GetDatum(c->plan_cache_hits);
-		n = put_percentiles(values, nulls, n, valid, percentiles);
-		Assert(n == (int) lengthof(values));
+		put_percentiles(values, nulls, n, valid, percentiles);
+		Assert(n + NPERCENTILES == (int) lengthof(values));
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	return (Datum) 0;

@@ -106,7 +106,6 @@ is($node->safe_psql('postgres',
 my $services = $node->safe_psql('postgres', 'SELECT services FROM dbutil.track_info()');
 for my $i (1 .. 8)
 {
-	$node->safe_psql('postgres', "SET dbutil.service = 'service$i'", 'SELECT 1 AS s');
 	$node->safe_psql('postgres', "SET dbutil.service = 'service$i'; SELECT 2 AS s; SELECT 3 AS s");
 }
 is($node->safe_psql('postgres', 'SELECT services FROM dbutil.track_info()'), 4,

@@ -12,9 +12,9 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $shapes = $ENV{DBUTIL_PLANCACHE_SHAPES} || 400;
+my $shapes = $ENV{DBUTIL_PLANCACHE_SHAPES} || 350;
 my $seed = $ENV{DBUTIL_PLANCACHE_SEED} || 20240607;
-my $mutations = 4;
+my $mutations = 8;
 srand($seed);
 
 my $schema = <<'SQL';
@@ -25,22 +25,22 @@ CREATE TABLE t1 (id integer PRIMARY KEY, a integer, b bigint, c numeric(10, 2), 
 INSERT INTO t1 SELECT i, nullif(i % 7, 3), i * 1000000007::bigint, i / 4.0, CASE WHEN i % 11 > 0 THEN 'd' || i % 40 END,
 	'2024-01-01'::date + i % 60, 'f' || i % 20, nullif(i % 3, 2) = 1, i % 5,
 	(ARRAY['sad', 'ok', 'happy'])[1 + i % 3]::mood, 'v' || i % 30, '2024-01-01 12:00+00'::timestamptz + i % 50 * interval '1 hour',
-	ARRAY[i % 4, i % 6] FROM generate_series(1, 300) AS i;
+	ARRAY[i % 4, i % 6] FROM generate_series(1, 150) AS i;
 CREATE INDEX t1_part ON t1 (a) WHERE h = 3;
 CREATE INDEX t1_expr ON t1 ((a + h));
 CREATE INDEX t1_lower ON t1 (lower(d));
 CREATE INDEX t1_d ON t1 (d text_pattern_ops);
 CREATE INDEX t1_e ON t1 (e, a);
 CREATE TABLE t2 (id integer PRIMARY KEY, t1_id integer, w smallint, x text COLLATE "C", k integer NOT NULL DEFAULT 1);
-INSERT INTO t2 SELECT i, nullif(i % 90, 5), i % 9, 'x' || i % 25, i % 2 FROM generate_series(1, 200) AS i;
+INSERT INTO t2 SELECT i, nullif(i % 90, 5), i % 9, 'x' || i % 25, i % 2 FROM generate_series(1, 100) AS i;
 CREATE INDEX t2_t1 ON t2 (t1_id);
 CREATE TABLE t2_child () INHERITS (t2);
-INSERT INTO t2_child SELECT i, i % 90, i % 9, 'x' || i % 25, 7 FROM generate_series(201, 240) AS i;
+INSERT INTO t2_child SELECT i, i % 90, i % 9, 'x' || i % 25, 7 FROM generate_series(101, 120) AS i;
 CREATE TABLE p (id integer, t1_id integer, at date) PARTITION BY RANGE (at);
 CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (MINVALUE) TO ('2024-02-01');
 CREATE TABLE p2 PARTITION OF p FOR VALUES FROM ('2024-02-01') TO ('2024-03-01');
 CREATE TABLE p3 PARTITION OF p DEFAULT;
-INSERT INTO p SELECT i, i % 90, '2024-01-01'::date + i % 100 FROM generate_series(1, 200) AS i;
+INSERT INTO p SELECT i, i % 90, '2024-01-01'::date + i % 100 FROM generate_series(1, 100) AS i;
 CREATE TABLE sec (id integer PRIMARY KEY, a integer);
 INSERT INTO sec SELECT i, i % 7 FROM generate_series(1, 50) AS i;
 CREATE VIEW vw AS SELECT id, a FROM t1 WHERE g;
@@ -53,28 +53,21 @@ SQL
 sub pick { return $_[ int rand @_ ]; }
 sub chance { return rand() < $_[0]; }
 
-# What a literal of each kind may look like; picked afresh for each mutation.
-my %literals = (
-	int => sub {
-		return pick(int rand 10, int rand 100, int rand 310, -1 - int rand 5, 'NULL', "'" . int(rand 90) . "'",
-			int(rand 9) . '::bigint', int(rand 9) . '::smallint', int(rand 9) . '.0', int(rand 9) . '.5',
-			'3000000000', '99999999999999999999', "'x1'", "'99999999999'", int(rand 9) . ' + 1', "'" . int(rand 9) . "'::integer");
-	},
-	plain => sub { return int rand pick(9, 90, 300); },
-	text => sub {
-		return pick("'d" . int(rand 45) . "'", "'x" . int(rand 30) . "'", "'v" . int(rand 30) . "'", "'f" . int(rand 22) . "'",
-			"''", "'d1 '", 'NULL', "'d' || " . int(rand 9), "'f" . int(rand 22) . "'::char(6)", "'d" . int(rand 45) . "'::varchar(2)",
-			"'D" . int(rand 45) . "'", "'d" . int(rand 45) . "'::text", "lower('D" . int(rand 45) . "')", "'it''s'");
-	},
-	pattern => sub { return pick("'d" . int(rand 4) . "%'", "'%" . int(rand 9) . "'", "'d_'", "'d" . int(rand 45) . "'", 'NULL'); },
-	date => sub {
-		return pick(sprintf("'2024-%02d-%02d'", 1 + int rand 3, 1 + int rand 28), "'2024-02-30'", "'yesterday-ish'",
-			sprintf("DATE '2024-01-%02d'", 1 + int rand 30), sprintf("'2024-01-%02d 12:00+00'::timestamptz", 1 + int rand 28), 'NULL');
-	},
-	bool => sub { return pick('true', 'false', 'NULL', "'t'", "'maybe'"); },
-	mood => sub { return pick("'sad'", "'ok'", "'happy'", "'angry'", "'ok'::mood"); },
-	array => sub { return pick("'{1,2}'", "ARRAY[" . int(rand 4) . ',' . int(rand 6) . ']', "'{0,0}'::integer[]", "'{1,x}'"); },
-	num => sub { return pick(int(rand 75) . '.25', int(rand 75) . '.2500', int rand 75, "'" . int(rand 75) . "'", '1e2', "'NaN'", int(rand 75) . '.5::float8'); },
+# Forms of literals of each kind; <n> stands for a number below n that is drawn
+# afresh for each mutation. The likely ones first, the odd and wrong ones after.
+my %forms = (
+	int => [ [ '<9>', '<90>', '<310>', "'<90>'", '<9>::bigint' ],
+		[ '-<5>', 'NULL', '<9>::smallint', '<9>.0', '<9>.5', '3000000000', '99999999999999999999', "'x1'", "'99999999999'", '<9> + 1', "'<9>'::integer" ] ],
+	plain => [ [ '<9>', '<90>', '<300>' ], [ '-<9>' ] ],
+	text => [ [ "'d<45>'", "'x<30>'", "'v<30>'", "'f<22>'" ],
+		[ "''", "'d<9> '", 'NULL', "'d' || <9>", "'f<22>'::char(6)", "'d<45>'::varchar(2)", "'D<45>'", "'d<45>'::text", "lower('D<45>')", "'it''s'" ] ],
+	pattern => [ [ "'d<4>%'", "'%<9>'", "'d<45>'" ], [ "'d_'", 'NULL' ] ],
+	date => [ [ "'2024-0<3>-1<9>'", "'2024-01-2<9>'", "DATE '2024-02-1<9>'" ],
+		[ "'2024-02-30'", "'yesterday-ish'", "'2024-01-1<9> 12:00+00'::timestamptz", 'NULL' ] ],
+	bool => [ [ 'true', 'false' ], [ 'NULL', "'t'", "'maybe'" ] ],
+	mood => [ [ "'sad'", "'ok'", "'happy'" ], [ "'angry'", "'ok'::mood" ] ],
+	array => [ [ "'{<4>,<6>}'", 'ARRAY[<4>,<6>]' ], [ "'{<4>,<6>}'::integer[]", "'{1,x}'" ] ],
+	num => [ [ '<75>.25', '<75>', "'<75>.5'" ], [ '<75>.2500', '1e2', "'NaN'", '<75>.5::float8' ] ],
 );
 
 my %columns = (
@@ -86,8 +79,23 @@ my %columns = (
 	vw => { id => 'int', a => 'int' },
 );
 
-# A piece of text, with \0kind\0 where a literal belongs.
-sub literal { return "\0$_[0]\0"; }
+sub literal
+{
+	my $kind = shift;
+	my ($likely, $odd) = @{ $forms{$kind} };
+
+	# now and then the form itself is drawn for each mutation
+	return "<$kind>" if chance(0.05);
+	return pick(@{ chance(0.9) ? $likely : $odd });
+}
+
+# A literal where the cache lifts none: mostly the same in all mutations.
+sub fixed
+{
+	my $form = literal(@_);
+
+	return chance(0.85) ? instance($form) : $form;
+}
 
 sub column
 {
@@ -108,13 +116,14 @@ sub predicate
 	my $op = pick('=', '=', '=', '=', '<', '>', '<=', '>=', '<>');
 	my $what = int rand 24;
 
+	return fixed($kind) . " $op $col" if $kind eq 'bool' || $kind eq 'mood';
 	return literal($kind) . " $op $col" if $what == 0;
 	return "$col IS " . pick('NULL', 'NOT NULL') if $what == 1;
-	return "$col IN (" . join(', ', map { literal($kind) } 1 .. 1 + int rand 4) . ')' if $what == 2;
+	return "$col IN (" . join(', ', map { fixed($kind) } 1 .. 1 + int rand 4) . ')' if $what == 2;
 	return "$col BETWEEN " . literal($kind) . ' AND ' . literal($kind) if $what == 3;
-	return "$col IS " . pick('', 'NOT ') . "DISTINCT FROM " . literal($kind) if $what == 4;
-	return "coalesce($col, " . literal($kind) . ") $op " . literal($kind) if $what == 5;
-	return "CASE WHEN $col $op " . literal($kind) . " THEN $alias.id = " . literal('plain') . ' ELSE ' . literal('bool') . ' END' if $what == 6;
+	return "$col IS " . pick('', 'NOT ') . "DISTINCT FROM " . fixed($kind) if $what == 4;
+	return "coalesce($col, " . fixed($kind) . ") $op " . literal($kind) if $what == 5;
+	return "CASE WHEN $col $op " . fixed($kind) . " THEN $alias.id = " . fixed('plain') . ' ELSE ' . fixed('bool') . ' END' if $what == 6;
 	return "NOT ($col $op " . literal($kind) . ')' if $what == 7;
 	return "$col $op " . literal($kind) . " AND $col $op " . literal($kind) if $what == 8;
 	return "$alias.id % 7 = " . literal('plain') . " AND $alias.id + 1 $op " . literal('plain') if $what == 9;
@@ -122,7 +131,7 @@ sub predicate
 	if ($what == 11)
 	{
 		($col) = column($alias, $table, 'text');
-		return "$col " . pick('LIKE', 'NOT LIKE', '~') . ' ' . literal('pattern');
+		return "$col " . pick('LIKE', 'NOT LIKE', '~') . ' ' . fixed('pattern');
 	}
 	if ($what == 12)
 	{
@@ -166,7 +175,7 @@ sub shape
 		last if chance(0.55);
 		my $table = pick('t1', 't2', 't2', 'p', 'sec');
 		my ($left) = column(@{ $tables[-1] }, 'int');
-		my ($right) = column($alias, $table, 'int');
+		my $right = "$alias." . (exists $columns{$table}{t1_id} && chance(0.6) ? 't1_id' : 'id');
 		my $join = pick('JOIN', 'JOIN', 'LEFT JOIN', 'RIGHT JOIN', 'FULL JOIN');
 		my $on = "$left = $right";
 
@@ -201,9 +210,9 @@ sub shape
 	else
 	{
 		$targets = join(', ', map { "$_->[0].*" } @tables);
-		$targets .= ', x.id + ' . literal('plain') . " AS more, 'label' AS label" if chance(0.3);
+		$targets .= ', x.id + ' . fixed('plain') . " AS more, 'label' AS label" if chance(0.3);
 		$tail = ' ORDER BY ' . join(', ', map { "$_->[0].id" } @tables) . ', ' . join(', ', map { "$_->[0].*::text" } @tables)
-			. ' LIMIT ' . literal('plain') if chance(0.2);
+			. ' LIMIT ' . fixed('plain') if chance(0.2);
 	}
 	return "SELECT $targets FROM $from$where$tail";
 }
@@ -212,7 +221,8 @@ sub instance
 {
 	my $text = shift;
 
-	$text =~ s/\0(\w+)\0/$literals{$1}->()/ge;
+	$text =~ s/<([a-z]+)>/pick(map { @$_ } @{ $forms{$1} })/ge;
+	$text =~ s/<(\d+)>/int rand $1/ge;
 	return $text;
 }
 
@@ -260,9 +270,9 @@ for my $n (1 .. $shapes)
 	my $shape = @known && chance(0.3) ? pick(@known) : shape();
 
 	push @known, $shape if @known < 100;
-	emit(instance($shape)) for 1 .. $mutations;
-	emit(disturbance()) if chance(0.25);
-	emit('COMMIT') if $n % 10 == 0;
+	emit(instance($shape)) for 1 .. 1 + int rand $mutations;
+	emit(disturbance()) if chance(0.15);
+	emit('COMMIT') if $n % 4 == 0;
 	emit('SET dbutil.plan_cache = MODE') if $n % 10 == 0;
 }
 
@@ -270,7 +280,7 @@ for my $n (1 .. $shapes)
 
 my $node = PostgreSQL::Test::Cluster->new('main');
 $node->init(extra => [ '--encoding=UTF8', '--no-locale' ]);
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'dbutil'\nautovacuum = off\nclient_min_messages = error\n");
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'dbutil'\nautovacuum = off\njit = off\nclient_min_messages = error\n");
 $node->start;
 $node->safe_psql('postgres', 'CREATE ROLE reader');
 
@@ -279,22 +289,28 @@ sub run_mode
 	my $mode = shift;
 	my $database = "d_$mode";
 	my $text = $script;
-	my ($stdout, $stderr) = ('', '');
+	my $stdout;
 	my @results;
 
 	$text =~ s/plan_cache = MODE/plan_cache = $mode/g;
 	$node->safe_psql('postgres', "CREATE DATABASE $database");
 	$node->safe_psql($database, "CREATE EXTENSION dbutil; $schema GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader;");
 
-	# errors go to the same stream as rows, in order
-	my @command = ('psql', '-X', '-q', '-A', '-t', '-f', '-', '-d', $node->connstr($database));
-	my $input = "SET dbutil.plan_cache = $mode;\n" . $text
-		. "\\echo === end\nROLLBACK; RESET ROLE;\nSELECT kind || '.' || event || '=' || total FROM dbutil.plan_cache_stats WHERE total > 0;\n";
-	IPC::Run::run(\@command, '<', \$input, '>&', \$stdout) or diag("psql: $?");
+	my $input = "$PostgreSQL::Test::Utils::tmp_check/$mode.sql";
+	my $output = "$PostgreSQL::Test::Utils::tmp_check/$mode.out";
 
-	my (undef, @parts) = split /^=== (?:\d+|end)\n/m, $stdout;
+	$text = "SET dbutil.plan_cache = $mode;\n" . $text
+		. "\\echo === end\nROLLBACK; RESET ROLE;\nSELECT kind || '.' || event || '=' || total FROM dbutil.plan_cache_stats WHERE total > 0;\n";
+	append_to_file($input, $text);
+
+	# errors go to the same file as rows, in order
+	system('psql -X -q -A -t -f ' . $input . " -d '" . $node->connstr($database) . "' >" . $output . ' 2>&1') == 0
+		or diag("psql: $?");
+	$stdout = slurp_file($output);
+
+	my (undef, @parts) = split /^=== (?:\d+|end)\n/m, $stdout, -1;
 	my $stats = pop @parts;
-	@results = map { join "\n", sort grep { !/^$/ } map { s/^psql:<stdin>:\d+: //r } split /\n/, $_ } @parts;
+	@results = map { join "\n", sort grep { !/^$/ } map { s/^psql:[^ ]*:\d+: //r } split /\n/, $_ } @parts;
 	return (\@results, $stats // '');
 }
 
