@@ -214,7 +214,11 @@ lock_dir "$DIR"
 short_temp
 export TMPDIR=$TEMP
 
+# one at a time: apt in the cache is shared with other runs
+exec 8>"$CACHE/source.lock"
+flock 8
 get_source || give_up "core regression suite: $REASON"
+exec 8>&-
 note "suite of $(basename "$TARBALL"), server $("$PG_CONFIG" --version)"
 prepare_suite
 build_stage "$DIR"

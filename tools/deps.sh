@@ -1,5 +1,5 @@
 #!/bin/bash
-# deps.sh [check|lint|majors|core]...: makes sure that the programs are there
+# deps.sh [demo|check|lint|majors|core]...: makes sure that the programs are there
 # which the named jobs need (without a name: check).
 #
 # As root it installs what is missing with apt-get, else through `sudo -n`
@@ -60,7 +60,8 @@ wanted()
 	printf '%s' "${MISSING_FOR[*]}" | sed 's/,/, /g'
 }
 
-look_for_check()
+# look_for_demo: what building and running takes, and no more.
+look_for_demo()
 {
 	local found major
 
@@ -75,6 +76,12 @@ look_for_check()
 	fi
 	want pkg-config "pkg-config" have pkg-config
 	want libpq-dev "libpq's headers" pkg-config --exists libpq
+}
+
+look_for_check()
+{
+	look_for_demo
+	want g++ "a C++ compiler (a test includes dbpool.h from C++)" have c++
 	want libcmocka-dev "cmocka" pkg-config --exists cmocka
 	want perl "perl" have perl
 	want libipc-run-perl "perl's IPC::Run" perl -MIPC::Run -e 1
@@ -144,8 +151,8 @@ EXIT_HOOKS+=(restore_cluster_conf)
 SETS=("${@:-check}")
 for set in "${SETS[@]}"; do
 	case $set in
-		check | lint | majors | core) ;;
-		*) die "unknown job '$set': one of check, lint, majors, core" ;;
+		demo | check | lint | majors | core) ;;
+		*) die "unknown job '$set': one of demo, check, lint, majors, core" ;;
 	esac
 done
 

@@ -408,13 +408,18 @@ workdir()
 	BUILD=$alt
 }
 
-# lock_dir DIR: makes this script the only one that works there (file
-# descriptor 9), or dies; then ends servers that a killed run left there.
+# lock_dir DIR [wait]: makes this script the only one that works there (file
+# descriptor 9), or dies, or waits for the other; then ends servers that a
+# killed run left there.
 lock_dir()
 {
 	exec 9>"$1/lock"
-	flock -n 9 ||
-		die "another run is at work in $1: wait for it, or set DBUTIL_BUILD to another folder"
+	if ! flock -n 9; then
+		[ "${2:-}" = wait ] ||
+			die "another run is at work in $1: wait for it, or set DBUTIL_BUILD to another folder"
+		note "waiting for another run that is at work in $1"
+		flock 9
+	fi
 	SERVER_DIRS+=("$1")
 	stop_servers "$1"
 }

@@ -14,7 +14,7 @@ set -euo pipefail
 . "$(dirname "$0")/stage.sh"
 
 SUITES="trixie forky sid experimental"		# looked at in this order
-PACKAGES=make,gcc,libc6-dev,perl,libipc-run-perl,libcmocka-dev,libpq-dev,pkg-config
+PACKAGES=make,gcc,g++,libc6-dev,perl,libipc-run-perl,libcmocka-dev,libpq-dev,pkg-config
 RECIPE=1		# raise it when the root folders must be made anew
 
 PASSED=0
@@ -146,7 +146,7 @@ if [ "$(id -u)" != 0 ]; then
 	exit 0
 fi
 cache_dir
-lock_dir "$CACHE"
+lock_dir "$CACHE" wait
 bash "$DBUTIL_ROOT/tools/deps.sh" majors
 unshare --mount --pid --fork --kill-child true 2>/dev/null ||
 	die "this machine does not allow namespaces (unshare --mount --pid): run where root may use them"
