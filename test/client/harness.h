@@ -55,6 +55,17 @@ char *lease_text(dbpool_lease lease, const char *sql, char *buffer, size_t size)
 	} \
 	while (0)
 
+/* least <= value <= most; cmocka's own name for it changed between versions. */
+#define assert_between(value, least, most) \
+	do \
+	{ \
+		long long value_ = (long long) (value); \
+		if (value_ < (long long) (least) || value_ > (long long) (most)) \
+			fail_msg("%s is %lld, not from %lld to %lld", #value, value_, (long long) (least), \
+					 (long long) (most)); \
+	} \
+	while (0)
+
 void	sleep_ms(int ms);
 int64_t now_ms(void);
 void	server(const char *action); /* "stop" or "start" */

@@ -39,7 +39,7 @@ close_reports_leaks(void **state)
 	assert_string_equal(info.file, __FILE__);
 	assert_int_equal(info.line, line);
 	assert_int_equal(info.backend_pid, PQbackendPID(dbpool_conn(lease)));
-	assert_in_range(info.age_ms, 20, 2000);
+	assert_between(info.age_ms, 20, 2000);
 	assert_int_equal(dbpool_lease_next(pool, &cursor, &info, &err), DBPOOL_EEND);
 	assert_true(stats_of(pool).oldest_lease_ms >= 20);
 
@@ -99,7 +99,7 @@ close_is_graceful(void **state)
 	assert_ok(dbpool_acquire(pool, 0, &lease, &err));
 	assert_int_equal(pthread_create(&thread, NULL, release_later, &lease), 0);
 	assert_ok(dbpool_close(pool, dbpool_deadline_ms(5000), &err));
-	assert_in_range(now_ms() - before, 140, 3000);
+	assert_between(now_ms() - before, 140, 3000);
 	pthread_join(thread, NULL);
 }
 
