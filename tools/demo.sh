@@ -335,7 +335,8 @@ make_extension()
 skip()
 {
 	SKIPPED+=("$1")
-	say "skipped       $1: add dbutil to shared_preload_libraries and restart the server"
+	say "skipped       $1"
+	say "to have it    add dbutil to shared_preload_libraries and restart the server"
 }
 
 show_load()
@@ -386,10 +387,12 @@ show_plan_cache()
 	quietly reporting star
 	[ "$MODE" = server ] || cpu=cpu
 	program demo_plan "$CONNECT dbname=$DB application_name=plan-cache" "$SCALE" "$TICKS" "$rounds" ${cpu:+$cpu}
-	[ -z "$PRELOADED" ] || {
+	if [ -n "$PRELOADED" ]; then
 		say ""
 		query demo plan_cache
-	}
+	else
+		skip "the time spent on planning each of the two"
+	fi
 }
 
 show_tracking()
@@ -424,7 +427,7 @@ show_health()
 check_settings
 printf 'dbutil demo: %s\n' "$([ "$MODE" = private ] && echo 'on a private server' || echo 'on the server of DBUTIL_DSN')"
 title "what is needed"
-run_child bash "$DBUTIL_ROOT/tools/deps.sh" check || exit 2
+run_child bash "$DBUTIL_ROOT/tools/deps.sh" demo || exit 2
 find_pg
 say "all there     PostgreSQL $PG_MAJOR, $PG_CONFIG"
 workdir

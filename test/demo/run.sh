@@ -146,6 +146,13 @@ psql_as_printed()
 	[ "$($command -X -A -t -c "SELECT state FROM dbutil.status() WHERE item = 'preload'")" = ok ]
 }
 
+# skips_named: what was left out, and what to do to have it.
+skips_named()
+{
+	grep -q '^ *skipped *statements, transactions' "$HERE/out" &&
+		grep -q '^ *to have it *add dbutil to shared_preload_libraries' "$HERE/out"
+}
+
 # plan_cache_hit: the statements with the cache on were served from it.
 plan_cache_hit()
 {
@@ -241,7 +248,7 @@ test_own_server()
 
 	tool demo "$(dsn plain)"
 	check "the demo on a server without preload" test "$STATUS" = 0
-	check "says what it skips and the line to add" grep -q 'skipped .*add dbutil to shared_preload_libraries' "$HERE/out"
+	check "says what it skips and the line to add" skips_named
 	check "and leaves nothing there either" no_database plain
 
 	interrupted 'made; it is dropped' INT "$(dsn preloaded)"
@@ -260,7 +267,10 @@ test_private_server()
 	check "replaces the first one's server" psql_as_printed
 	check "its ticks are the same as the first one's" diff \
 		<(grep -A 3 ticks_now "$HERE/first") <(grep -A 3 ticks_now "$HERE/out")
-	check "no line is wider than 100 columns" eval '! grep -qE "^.{101}" "$HERE/out"'
+	# those with file names of this machine in them are as wide as these are
+	grep -vF -e "$HERE" -e 'warning:' "$HERE/out" | grep -E '^.{101}' >"$HERE/wide" || true
+	check "no line is wider than 100 columns" test ! -s "$HERE/wide"
+	sed 's/^/# too wide: /' "$HERE/wide"
 	tool demo-stop
 	check "demo-stop ends it" grep -q "the demo's server is stopped" "$HERE/out"
 	check "and leaves nothing" no_server
