@@ -120,6 +120,8 @@ CREATE FUNCTION untrue() RETURNS bigint LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RET
 SELECT inlined(id), name FROM item WHERE id = 22;
 SELECT name FROM item WHERE id = inlined(21);
 SELECT untrue() FROM item WHERE id = 22;
+DELETE FROM item WHERE id > 950;
+SELECT untrue() FROM item WHERE id = 22;
 CREATE OR REPLACE FUNCTION inlined(integer) RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT $1 + 2';
 DELETE FROM item WHERE id > 900;
 SELECT inlined(id), name FROM item WHERE id = 22;

@@ -11,6 +11,8 @@ CREATE INDEX ON skewed (kind);
 CREATE INDEX ON skewed (id) WHERE id > 9000;
 ANALYZE item, skewed;
 CREATE FUNCTION own(integer) RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT $1';
+CREATE TABLE guarded (id integer);
+ALTER TABLE guarded ENABLE ROW LEVEL SECURITY;
 CREATE VIEW wrapped AS SELECT id FROM item;
 
 SELECT item, state, item_value, fix FROM dbutil.status() WHERE item = 'plan cache';
@@ -30,6 +32,7 @@ FROM unnest(ARRAY[
 	'SELECT * FROM item WHERE id > 1',
 	'SELECT * FROM item WHERE id = 1 GROUP BY id',
 	'SELECT * FROM wrapped WHERE id = 1',
+	'SELECT * FROM guarded WHERE id = 1',
 	'SELECT * FROM pg_class WHERE oid = 1',
 	'SELECT 1',
 	'SELECT * FROM item WHERE own(id) = 1',

@@ -60,6 +60,9 @@ SELECT count(*) FROM dbutil.statements WHERE query ~ 'tr[@_]cksecret';
 SELECT query, calls FROM dbutil.statements WHERE query LIKE '<%' AND service = 'track_test';
 DEALLOCATE track_q;
 
+-- the scanner's second look says nothing to the client
+SELECT 1 AS track_name_of_more_than_63_bytes_that_is_cut_by_the_scanner_with_a_notice;
+
 -- nested statements: under all only
 CREATE FUNCTION track_f() RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE n bigint; BEGIN SELECT count(*) INTO n FROM track_t WHERE v <> 'nested'; RETURN n; END $$;

@@ -238,4 +238,7 @@ extern DbuPlanEvent dbu_plancache_judge_literals(const DbuRecognised *rec);
 extern void dbu_plancache_measure(DbuPlanEntry *entry);
 extern bool dbu_plancache_resized(DbuPlanEntry *entry);
 
+/* the module, for core/dbutil.c */
+extern const DbuModule dbu_plancache_module;
+
 #endif							/* DBU_PLANCACHE_H */

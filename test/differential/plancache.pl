@@ -12,7 +12,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $shapes = $ENV{DBUTIL_PLANCACHE_SHAPES} || 350;
+my $shapes = $ENV{DBUTIL_PLANCACHE_SHAPES} || 200;
 my $seed = $ENV{DBUTIL_PLANCACHE_SEED} || 20240607;
 my $mutations = 8;
 srand($seed);
@@ -230,6 +230,7 @@ sub instance
 sub disturbance
 {
 	return pick(
+		'DROP INDEX IF EXISTS t1_e', 'CREATE INDEX IF NOT EXISTS t1_e ON t1 (e, a)', 'DROP INDEX IF EXISTS t2_t1', 'CREATE INDEX IF NOT EXISTS t2_t1 ON t2 (t1_id)',
 		'ANALYZE', 'VACUUM FULL t2', 'REINDEX TABLE t1',
 		'CREATE INDEX extra ON t1 (a, c)', 'DROP INDEX IF EXISTS extra',
 		'CREATE INDEX extra2 ON t2 (w) WHERE k = 1', 'DROP INDEX IF EXISTS extra2',
@@ -271,16 +272,29 @@ for my $n (1 .. $shapes)
 
 	push @known, $shape if @known < 100;
 	emit(instance($shape)) for 1 .. 1 + int rand $mutations;
-	emit(disturbance()) if chance(0.15);
-	emit('COMMIT') if $n % 4 == 0;
-	emit('SET dbutil.plan_cache = MODE') if $n % 10 == 0;
+
+	# the very statements that have plans now, around a change
+	if (chance(0.2))
+	{
+		my @again = map { instance(pick(@known)) } 1 .. 3;
+
+		emit($_) for @again, @again;
+		emit(disturbance());
+		emit($_) for @again;
+	}
+
+	# no change of a session's state goes on for long: most would hide the rest
+	if ($n % 4 == 0)
+	{
+		emit($_) for 'COMMIT', 'RESET ROLE', $n % 12 == 0 ? 'RESET ALL' : 'RESET enable_seqscan', 'SET dbutil.plan_cache = MODE';
+	}
 }
 
 # --- running it ---------------------------------------------------------------
 
 my $node = PostgreSQL::Test::Cluster->new('main');
 $node->init(extra => [ '--encoding=UTF8', '--no-locale' ]);
-$node->append_conf('postgresql.conf', "shared_preload_libraries = 'dbutil'\nautovacuum = off\njit = off\nclient_min_messages = error\n");
+$node->append_conf('postgresql.conf', "shared_preload_libraries = 'dbutil'\nautovacuum = off\njit = off\nseq_page_cost = 20\nclient_min_messages = error\n");
 $node->start;
 $node->safe_psql('postgres', 'CREATE ROLE reader');
 
