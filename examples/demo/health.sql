@@ -6,10 +6,10 @@ SELECT v ->> 'status' AS verdict, v #>> '{counts,ok}' AS ok, v #>> '{counts,warn
 FROM dbutil.check_database_health() AS v;
 
 SELECT DISTINCT ON (check_name) check_name, status, left(object_name, 26) AS object,
-	   measured || ' ' || unit AS measured, warn, critical
+	   value || ' ' || unit AS value, warn, critical
 FROM dbutil.health
 ORDER BY check_name, array_position(ARRAY['critical', 'warn', 'unknown', 'ok'], status),
-		 health.measured DESC NULLS LAST, object_name;
+		 health.value DESC NULLS LAST, object_name;
 
 \pset format unaligned
 \pset tuples_only on

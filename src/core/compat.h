@@ -74,6 +74,15 @@
 	(*(count) = GetNumConfigOptions(), get_guc_variables())
 #endif
 
+/* What names a relation's file (tablespace, database, number): renamed in 16. */
+#if PG_VERSION_NUM >= 160000
+#include "storage/relfilelocator.h"
+typedef RelFileLocator DbuRelFile;
+#else
+#include "storage/relfilenode.h"
+typedef RelFileNode DbuRelFile;
+#endif
+
 /* Hidden visibility is PGXS' default from 16 on; 15 exports everything. */
 #ifndef PGDLLEXPORT
 #define PGDLLEXPORT

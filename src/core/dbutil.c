@@ -27,7 +27,10 @@ extern const DbuModule dbu_plancache_module;
 extern const DbuModule dbu_bulk_module;
 extern const DbuModule dbu_explain_module;
 
-/* In init order.  health needs no line here: it is SQL only. */
+/*
+ * In init order.  health needs no line here: it has neither
+ * settings nor hooks, only SQL and one function.
+ */
 const DbuModule *const dbu_modules[] = {
 	&dbu_track_module,
 	&dbu_plancache_module,

@@ -1,82 +1,194 @@
 
 -- health: checks with thresholds, and verdicts
 --
--- A check is a row of dbutil.health_checks (name, level, unit, thresholds, what
--- it says) and a function dbutil.health_measure_<group>() that returns, for
--- each object it looks at, the check's name and a value; NULL is "unknown".
--- dbutil.health puts both together.  A value at or above warn or critical is
--- worse; where lower is worse the thresholds are in falling order.
+-- A check is one row of dbutil.health_checks (its name, level, unit, thresholds,
+-- what it says) and one query in dbutil.health_measure_<measured_by>(), which
+-- returns a row for each object that the check looked at.  A measure never
+-- judges: dbutil.health() compares value with the thresholds that hold for the
+-- object.  No row at all means that there was nothing to find; a NULL value
+-- means that it cannot be known, and is told as unknown, never as ok.
+--
+-- To add a check: a RETURN QUERY in one of health_2*_*.sql and health_3*_*.sql,
+-- a row in the list below, and a test for its firing and for a near miss.
+--
+-- Rules for measures: they run with the caller's rights, read no user table, and
+-- wait for no lock.  So nothing that opens the relation it is asked about
+-- (pg_relation_size, pg_get_expr, pg_get_indexdef, pg_partition_tree): any of
+-- them would stand behind an ALTER TABLE.  Columns that not every supported
+-- version has are read through to_jsonb(row).
+
+CREATE TYPE dbutil.health_measure AS (
+	check_name text,
+	object_name text,
+	value numeric,
+	evidence numeric,
+	message text,
+	suggested_sql text,
+	hidden boolean);
+COMMENT ON TYPE dbutil.health_measure IS
+	'what one check saw of one object: its value (NULL: cannot be known), how much evidence it rests on (NULL: enough), and whether it is a missing privilege that hides the value';
 
 CREATE TABLE dbutil.health_checks (
 	check_name text PRIMARY KEY,
 	level text NOT NULL CHECK (level IN ('quick', 'full')),
+	measured_by text NOT NULL,
 	unit text NOT NULL,
 	warn numeric,
 	critical numeric,
-	message text NOT NULL,
+	lower_is_worse boolean NOT NULL DEFAULT false,
+	min_evidence numeric,
+	evidence_unit text,
+	needs text,
+	description text NOT NULL,
 	advice text NOT NULL);
 COMMENT ON TABLE dbutil.health_checks IS
-	'the checks of dbutil.health with their default thresholds in unit; where critical is less than warn, lower is worse. Not to be changed: put your own thresholds into dbutil.health_settings';
+	'the checks of dbutil.health with their default thresholds in unit (NULL: never; lower_is_worse: it is bad to fall to the threshold), the evidence in evidence_unit below which a check is unknown, and what a role needs to see everything. Part of the extension, not to be changed: your own thresholds go into dbutil.health_settings';
 GRANT SELECT ON dbutil.health_checks TO PUBLIC;
 
+-- A pattern that ends in a lone backslash makes LIKE raise an error.
 CREATE TABLE dbutil.health_settings (
 	check_name text NOT NULL REFERENCES dbutil.health_checks,
-	object_pattern text NOT NULL DEFAULT '%',
-	warn numeric,
-	critical numeric,
-	silenced_until timestamp with time zone,
-	reason text,
-	PRIMARY KEY (check_name, object_pattern),
-	CHECK (silenced_until IS NULL OR reason IS NOT NULL));
+	object_pattern text NOT NULL DEFAULT '%' CHECK (object_pattern !~ '(^|[^\\])(\\\\)*\\$'),
+	warn numeric CHECK (warn <> 'NaN'),
+	critical numeric CHECK (critical <> 'NaN'),
+	min_evidence numeric CHECK (min_evidence <> 'NaN'),
+	enabled boolean NOT NULL DEFAULT true,
+	note text,
+	PRIMARY KEY (check_name, object_pattern));
 COMMENT ON TABLE dbutil.health_settings IS
-	'your own thresholds, and findings silenced until a date for a reason, by check and object (object_pattern as in LIKE; the longest that matches counts). A NULL threshold never fires. Dumped by pg_dump';
+	'your own thresholds by check and object. object_pattern is compared with object_name by LIKE (% any text, _ any character, \ escapes); of the patterns that match the longest counts. NULL leaves the default, ''infinity'' (where lower is worse ''-infinity'') never fires, enabled = false leaves the object out. All may read it, its owner and superusers write it; GRANT INSERT, UPDATE, DELETE ON it to let another role. Dumped by pg_dump';
 GRANT SELECT ON dbutil.health_settings TO PUBLIC;
 SELECT pg_catalog.pg_extension_config_dump('dbutil.health_settings', '');
 
-INSERT INTO dbutil.health_checks VALUES
-	('connections_used', 'quick', '%', 75, 90, 'client connections in use of max_connections',
-	 'Put a pool before the server, or find out who holds connections: dbutil.services and pg_stat_activity tell.'),
-	('idle_in_transaction', 'quick', 's', 900, 1800, 'longest session idle in a transaction',
-	 'The session holds locks and keeps vacuum from cleaning up: end it, and set idle_in_transaction_session_timeout for its role.'),
-	('long_query', 'quick', 's', 1800, 3600, 'longest running statement',
-	 'Look at the statement with dbutil.analyze_query; set statement_timeout for its role.'),
-	('long_transaction', 'quick', 's', 120, 3600, 'longest open transaction',
-	 'A long transaction keeps vacuum from cleaning up in all tables: split it.'),
-	('lock_wait', 'quick', 's', 60, 120, 'longest wait for a lock',
-	 'pg_blocking_pids(pid) tells who blocks; set lock_timeout for migrations.'),
-	('prepared_transactions', 'quick', 's', 1, 30, 'age of the oldest prepared transaction',
-	 'COMMIT PREPARED or ROLLBACK PREPARED it: it holds locks and keeps vacuum from cleaning up until then.'),
-	('xid_age', 'quick', '%', 50, 80, 'transaction identifiers used before the database must stop writing',
-	 'VACUUM FREEZE the oldest tables, and look for what holds them back: long transactions, slots, prepared transactions.'),
-	('multixact_age', 'quick', '%', 50, 80, 'multixact identifiers used before the database must stop writing',
-	 'VACUUM FREEZE the oldest tables.'),
-	('replication_slot', 'quick', 'MB', 10240, 51200, 'WAL that a replication slot keeps',
-	 'Bring its consumer back, or drop the slot with pg_drop_replication_slot before the disk is full.'),
-	('archiver', 'quick', 's', 300, 3600, 'time for which archiving has been failing',
-	 'See the archiver''s messages in the server log; WAL piles up until it works again.'),
-	('cache_hit', 'quick', '%', 98, 90, 'reads served from shared_buffers',
-	 'Raise shared_buffers, or look in dbutil.statements for those with most shared_blks_read.'),
-	('settings_unsafe', 'quick', 'count', 1, 1, 'a setting that guards data or statistics is off',
-	 'Turn it on again; without it a crash loses data, or the server goes blind.'),
-	('pending_restart', 'quick', 'count', 1, NULL, 'a changed setting waits for a restart',
-	 'Restart the server at a quiet time.'),
-	('checksum_failures', 'quick', 'count', 1, 1, 'data pages whose checksum was wrong',
-	 'Storage is failing: take a backup now, check the disks and restore the pages.'),
-	('dbutil_losses', 'quick', 'count', 1, NULL, 'dbutil had to drop statistics',
+CREATE TABLE dbutil.health_silences (
+	check_name text NOT NULL REFERENCES dbutil.health_checks,
+	object_pattern text NOT NULL DEFAULT '%' CHECK (object_pattern !~ '(^|[^\\])(\\\\)*\\$'),
+	silenced_until timestamp with time zone NOT NULL,
+	reason text NOT NULL CHECK (reason ~ '\S'),
+	PRIMARY KEY (check_name, object_pattern));
+COMMENT ON TABLE dbutil.health_silences IS
+	'findings that do not count until a date, for a reason: dbutil.health still shows them, with silenced true. object_pattern as in dbutil.health_settings. All may read it, its owner and superusers write it; GRANT INSERT, UPDATE, DELETE ON it to let another role. Dumped by pg_dump';
+GRANT SELECT ON dbutil.health_silences TO PUBLIC;
+SELECT pg_catalog.pg_extension_config_dump('dbutil.health_silences', '');
+
+INSERT INTO dbutil.health_checks
+	(check_name, level, measured_by, unit, warn, critical, needs, description, advice) VALUES
+
+	-- sessions; objects are database/role/application
+	('connections_used', 'quick', 'sessions', '%', 75, 90, 'pg_monitor',
+	 'connections in use, of those that ordinary roles may have',
+	 'Put a pool before the server, or find out who holds connections: pg_stat_activity and dbutil.services tell.'),
+	('idle_in_transaction', 'quick', 'sessions', 's', 900, 1800, 'pg_monitor',
+	 'time that a session has been idle in a transaction',
+	 'It holds locks and keeps vacuum from cleaning up: end it, and set idle_in_transaction_session_timeout for its role.'),
+	('long_query', 'quick', 'sessions', 's', 1800, 3600, 'pg_monitor',
+	 'time that a statement has been running',
+	 'Look at it with dbutil.analyze_query(); set statement_timeout for its role.'),
+	('long_transaction', 'quick', 'sessions', 's', 120, 3600, 'pg_monitor',
+	 'time that a transaction has been open',
+	 'A long transaction keeps vacuum from cleaning up in all tables: split it, and keep work for others out of it. Dumps are best allowed for by a pattern in dbutil.health_settings.'),
+	('lock_wait', 'quick', 'sessions', 's', 60, 120, NULL,
+	 'time that a session has been waiting for a lock',
+	 'End what blocks it, or wait; set lock_timeout for migrations.'),
+	('prepared_transactions', 'quick', 'sessions', 's', 1, 30, NULL,
+	 'age of a prepared transaction; objects are database/role/identifier',
+	 'Ask the transaction manager, then COMMIT PREPARED or ROLLBACK PREPARED it: until then it holds locks and keeps vacuum from cleaning up.'),
+	('xmin_horizon', 'quick', 'sessions', 'transactions', 50000000, 150000000, NULL,
+	 'transactions since the oldest snapshot that dead rows are kept for, and who holds it',
+	 'End that session or prepared transaction, drop that slot, or see why that standby is so far back: until then VACUUM removes nothing younger.'),
+
+	-- the server and its databases
+	('xid_age', 'quick', 'server', '%', 50, 80, NULL,
+	 'transaction identifiers used, of those after which the server stops writing; by database',
+	 'VACUUM (FREEZE) the tables with the oldest relfrozenxid, and look at xmin_horizon for what holds them back.'),
+	('multixact_age', 'quick', 'server', '%', 50, 80, NULL,
+	 'multixact identifiers used, of those after which the server stops writing; by database',
+	 'VACUUM (FREEZE) the tables with the oldest relminmxid, and look for long transactions that lock rows.'),
+	('freeze_overdue', 'quick', 'server', '%', 110, 125, NULL,
+	 'age of the oldest table, of the age at which autovacuum must freeze it; by database',
+	 'Autovacuum does not keep up with freezing: give it more workers or a higher autovacuum_vacuum_cost_limit, and look at xmin_horizon for what holds it back.'),
+	('settings_off', 'quick', 'server', 'count', 1, 1, NULL,
+	 'fsync or full_page_writes is off: a crash can destroy the database',
+	 'Turn it on again. Only a server that can be thrown away, or for full_page_writes a file system that never tears pages, does without.'),
+	('autovacuum_off', 'quick', 'server', 'count', 1, NULL, NULL,
+	 'autovacuum or track_counts is off: dead rows pile up and planner statistics grow old',
+	 'Turn it on again, and tune single tables by their storage parameters instead.'),
+	('checksum_failures', 'quick', 'server', 'count', 1, 1, NULL,
+	 'data pages whose checksum was wrong; by database',
+	 'Storage is failing, or has been: secure a backup first, then check the disks, find the pages with pg_amcheck and restore them.'),
+	('dbutil_losses', 'quick', 'server', 'count', 1, NULL, NULL,
+	 'what dbutil had to drop of its own statistics',
 	 'dbutil.status() names the setting to raise.'),
-	('invalid_index', 'full', 'count', 1, NULL, 'an index that is not valid: it costs writes and serves no query',
-	 'REINDEX INDEX CONCURRENTLY it, or drop it.'),
-	('duplicate_index', 'full', 'count', 1, NULL, 'an index that is the same as another',
-	 'Drop one of the two.'),
-	('foreign_key_without_index', 'full', 'count', 1, NULL, 'a foreign key whose columns have no index: each delete or key update in the referenced table reads this whole table',
-	 'Create an index on the referencing columns.'),
-	('no_primary_key', 'full', 'count', 1, NULL, 'a table without primary key or other row identity',
-	 'Add a primary key: logical replication and bulk writes need one.'),
-	('sequence_exhaustion', 'full', '%', 85, 95, 'values of a sequence that are used up',
-	 'Change the column, and the sequence with ALTER SEQUENCE ... AS bigint, before inserts fail.'),
-	('dead_tuples', 'full', '%', 20, 50, 'dead rows of a table of more than 10,000',
-	 'VACUUM the table; lower autovacuum_vacuum_scale_factor for it.'),
-	('disabled_trigger', 'full', 'count', 1, NULL, 'a trigger that is disabled',
-	 'ALTER TABLE ... ENABLE TRIGGER, or drop it.'),
-	('constraint_not_valid', 'full', 'count', 1, NULL, 'a constraint that existing rows were not checked against',
-	 'ALTER TABLE ... VALIDATE CONSTRAINT.');
+
+	-- replication and archiving
+	('replication_slots', 'quick', 'replication', 'MB', 10240, 51200, NULL,
+	 'WAL that a replication slot keeps from being removed',
+	 'Bring its consumer back, or drop the slot before the disk is full; max_slot_wal_keep_size sets a limit.'),
+	('replication_slots_inactive', 'quick', 'replication', 's', 3600, 86400, NULL,
+	 'time that nobody has been connected to a replication slot',
+	 'Bring its consumer back, or drop the slot: it keeps WAL, and a logical one dead rows of the catalogs too.'),
+	('replication_slots_lost', 'quick', 'replication', 'state', 1, 2, NULL,
+	 'a replication slot whose WAL is about to be removed (1) or is gone (2)',
+	 'Gone: its consumer must be set up anew; drop the slot. About to be: let the consumer catch up at once, or raise max_slot_wal_keep_size.'),
+	('replica_lag', 'quick', 'replication', 'MB', 50, 100, 'pg_monitor',
+	 'WAL that a standby or subscriber has still to replay, as seen from here; objects are application names',
+	 'Look at the standby''s disks, CPU and network, and at queries there that replay waits for.'),
+	('replay_delay', 'quick', 'replication', 's', 5, 30, NULL,
+	 'time by which this standby is behind its primary, recovery_min_apply_delay not counted',
+	 'Look at this server''s disks and CPU, at queries that replay waits for, and at the connection to the primary.'),
+	('archiver', 'quick', 'replication', 's', 300, 3600, 'pg_monitor',
+	 'time that a finished WAL file has been waiting to be archived',
+	 'See the archiver''s messages in the server log: archive_command or archive_library fails or hangs, and WAL piles up until it works.'),
+
+	-- configuration
+	('pending_restart', 'full', 'configuration', 'count', 1, NULL, 'pg_monitor',
+	 'a changed setting that waits for a restart',
+	 'Restart the server at a quiet time, or undo the change: at an unplanned restart it would take effect unseen.'),
+	('config_file_errors', 'full', 'configuration', 'count', 1, NULL, 'SELECT on pg_file_settings, pg_hba_file_rules and pg_ident_file_mappings',
+	 'a line of a configuration file with an error: after a restart the server might not start, or let nobody in',
+	 'Mend the line and reload.'),
+	('collation_version_drift', 'full', 'configuration', 'count', 1, NULL, NULL,
+	 'a collation whose library has changed its version: indexes on texts may be in the wrong order',
+	 'REINDEX what is ordered by it, then refresh the version.'),
+
+	-- tables
+	('vacuum_overdue', 'full', 'tables', '%', 200, 1000, NULL,
+	 'dead rows of a table with more than 10,000 of them, of the number at which autovacuum starts',
+	 'VACUUM it. If autovacuum does not come: is it off, or are all workers busy? If the rows stay: look at xmin_horizon.'),
+	('table_without_primary_key', 'full', 'tables', 'rows', 1, NULL, NULL,
+	 'rows updated or deleted, since statistics began, in a table without a primary key; tables that only grow stay below',
+	 'Add a primary key: without one rows cannot be told apart, and logical replication cannot update them.'),
+	('foreign_key_without_index', 'full', 'tables', 'rows', 0, NULL, NULL,
+	 'rows of a table whose foreign key no index supports: each delete or key update in the referenced table reads them all',
+	 'Create an index that leads with the referencing columns; leave it if rows of the referenced table are never deleted and their keys never change.'),
+	('unvalidated_constraints', 'full', 'tables', 'count', 1, NULL, NULL,
+	 'a constraint that existing rows were never checked against',
+	 'Mend the rows that break it, then validate it: this takes no lock that stops reads or writes.'),
+	('disabled_triggers', 'full', 'tables', 'count', 1, NULL, NULL,
+	 'a trigger, or the enforcement of a foreign key, that is disabled',
+	 'Enable it. For a foreign key look for rows without a partner first: enabling does not check them.'),
+
+	-- indexes
+	('invalid_indexes', 'full', 'indexes', 'MB', 0, NULL, NULL,
+	 'an index that is not valid: it costs writes and serves no query',
+	 'Build it anew, or drop it.'),
+	('duplicate_indexes', 'full', 'indexes', 'MB', 0, NULL, NULL,
+	 'an index that does nothing that another one does not',
+	 'Drop it.'),
+	('unused_indexes', 'full', 'indexes', 'MB', 1, NULL, NULL,
+	 'an index that almost no query uses (at most 20 scans) and that guards no constraint',
+	 'See first that no standby''s queries and no rare job need it, and that it is not new; then drop it.'),
+
+	-- sequences
+	('sequence_exhaustion', 'full', 'sequences', '%', 85, 95, 'SELECT or USAGE on the sequence',
+	 'values used of a sequence, or of the column it feeds if that is narrower',
+	 'Widen the column, then the sequence, before inserts fail; widening a column rewrites its table.');
+
+INSERT INTO dbutil.health_checks
+	(check_name, level, measured_by, unit, warn, critical, lower_is_worse, min_evidence, evidence_unit,
+	 description, advice) VALUES
+	('cache_hit', 'quick', 'server', '%', 98, 90, true, 1000000, 'block reads',
+	 'block reads of the current database that shared_buffers served',
+	 'Raise shared_buffers if memory allows, or look in dbutil.statements for those with most shared_blks_read.');
+UPDATE dbutil.health_checks SET min_evidence = 35, evidence_unit = 'days of statistics'
+WHERE check_name = 'unused_indexes';

@@ -359,333 +359,992 @@ COMMENT ON FUNCTION dbutil.explain_findings(text) IS
 
 -- health: checks with thresholds, and verdicts
 --
--- A check is a row of dbutil.health_checks (name, level, unit, thresholds, what
--- it says) and a function dbutil.health_measure_<group>() that returns, for
--- each object it looks at, the check's name and a value; NULL is "unknown".
--- dbutil.health puts both together.  A value at or above warn or critical is
--- worse; where lower is worse the thresholds are in falling order.
+-- A check is one row of dbutil.health_checks (its name, level, unit, thresholds,
+-- what it says) and one query in dbutil.health_measure_<measured_by>(), which
+-- returns a row for each object that the check looked at.  A measure never
+-- judges: dbutil.health() compares value with the thresholds that hold for the
+-- object.  No row at all means that there was nothing to find; a NULL value
+-- means that it cannot be known, and is told as unknown, never as ok.
+--
+-- To add a check: a RETURN QUERY in one of health_2*_*.sql and health_3*_*.sql,
+-- a row in the list below, and a test for its firing and for a near miss.
+--
+-- Rules for measures: they run with the caller's rights, read no user table, and
+-- wait for no lock.  So nothing that opens the relation it is asked about
+-- (pg_relation_size, pg_get_expr, pg_get_indexdef, pg_partition_tree): any of
+-- them would stand behind an ALTER TABLE.  Columns that not every supported
+-- version has are read through to_jsonb(row).
+
+CREATE TYPE dbutil.health_measure AS (
+	check_name text,
+	object_name text,
+	value numeric,
+	evidence numeric,
+	message text,
+	suggested_sql text,
+	hidden boolean);
+COMMENT ON TYPE dbutil.health_measure IS
+	'what one check saw of one object: its value (NULL: cannot be known), how much evidence it rests on (NULL: enough), and whether it is a missing privilege that hides the value';
 
 CREATE TABLE dbutil.health_checks (
 	check_name text PRIMARY KEY,
 	level text NOT NULL CHECK (level IN ('quick', 'full')),
+	measured_by text NOT NULL,
 	unit text NOT NULL,
 	warn numeric,
 	critical numeric,
-	message text NOT NULL,
+	lower_is_worse boolean NOT NULL DEFAULT false,
+	min_evidence numeric,
+	evidence_unit text,
+	needs text,
+	description text NOT NULL,
 	advice text NOT NULL);
 COMMENT ON TABLE dbutil.health_checks IS
-	'the checks of dbutil.health with their default thresholds in unit; where critical is less than warn, lower is worse. Not to be changed: put your own thresholds into dbutil.health_settings';
+	'the checks of dbutil.health with their default thresholds in unit (NULL: never; lower_is_worse: it is bad to fall to the threshold), the evidence in evidence_unit below which a check is unknown, and what a role needs to see everything. Part of the extension, not to be changed: your own thresholds go into dbutil.health_settings';
 GRANT SELECT ON dbutil.health_checks TO PUBLIC;
 
+-- A pattern that ends in a lone backslash makes LIKE raise an error.
 CREATE TABLE dbutil.health_settings (
 	check_name text NOT NULL REFERENCES dbutil.health_checks,
-	object_pattern text NOT NULL DEFAULT '%',
-	warn numeric,
-	critical numeric,
-	silenced_until timestamp with time zone,
-	reason text,
-	PRIMARY KEY (check_name, object_pattern),
-	CHECK (silenced_until IS NULL OR reason IS NOT NULL));
+	object_pattern text NOT NULL DEFAULT '%' CHECK (object_pattern !~ '(^|[^\\])(\\\\)*\\$'),
+	warn numeric CHECK (warn <> 'NaN'),
+	critical numeric CHECK (critical <> 'NaN'),
+	min_evidence numeric CHECK (min_evidence <> 'NaN'),
+	enabled boolean NOT NULL DEFAULT true,
+	note text,
+	PRIMARY KEY (check_name, object_pattern));
 COMMENT ON TABLE dbutil.health_settings IS
-	'your own thresholds, and findings silenced until a date for a reason, by check and object (object_pattern as in LIKE; the longest that matches counts). A NULL threshold never fires. Dumped by pg_dump';
+	'your own thresholds by check and object. object_pattern is compared with object_name by LIKE (% any text, _ any character, \ escapes); of the patterns that match the longest counts. NULL leaves the default, ''infinity'' (where lower is worse ''-infinity'') never fires, enabled = false leaves the object out. All may read it, its owner and superusers write it; GRANT INSERT, UPDATE, DELETE ON it to let another role. Dumped by pg_dump';
 GRANT SELECT ON dbutil.health_settings TO PUBLIC;
 SELECT pg_catalog.pg_extension_config_dump('dbutil.health_settings', '');
 
-INSERT INTO dbutil.health_checks VALUES
-	('connections_used', 'quick', '%', 75, 90, 'client connections in use of max_connections',
-	 'Put a pool before the server, or find out who holds connections: dbutil.services and pg_stat_activity tell.'),
-	('idle_in_transaction', 'quick', 's', 900, 1800, 'longest session idle in a transaction',
-	 'The session holds locks and keeps vacuum from cleaning up: end it, and set idle_in_transaction_session_timeout for its role.'),
-	('long_query', 'quick', 's', 1800, 3600, 'longest running statement',
-	 'Look at the statement with dbutil.analyze_query; set statement_timeout for its role.'),
-	('long_transaction', 'quick', 's', 120, 3600, 'longest open transaction',
-	 'A long transaction keeps vacuum from cleaning up in all tables: split it.'),
-	('lock_wait', 'quick', 's', 60, 120, 'longest wait for a lock',
-	 'pg_blocking_pids(pid) tells who blocks; set lock_timeout for migrations.'),
-	('prepared_transactions', 'quick', 's', 1, 30, 'age of the oldest prepared transaction',
-	 'COMMIT PREPARED or ROLLBACK PREPARED it: it holds locks and keeps vacuum from cleaning up until then.'),
-	('xid_age', 'quick', '%', 50, 80, 'transaction identifiers used before the database must stop writing',
-	 'VACUUM FREEZE the oldest tables, and look for what holds them back: long transactions, slots, prepared transactions.'),
-	('multixact_age', 'quick', '%', 50, 80, 'multixact identifiers used before the database must stop writing',
-	 'VACUUM FREEZE the oldest tables.'),
-	('replication_slot', 'quick', 'MB', 10240, 51200, 'WAL that a replication slot keeps',
-	 'Bring its consumer back, or drop the slot with pg_drop_replication_slot before the disk is full.'),
-	('archiver', 'quick', 's', 300, 3600, 'time for which archiving has been failing',
-	 'See the archiver''s messages in the server log; WAL piles up until it works again.'),
-	('cache_hit', 'quick', '%', 98, 90, 'reads served from shared_buffers',
-	 'Raise shared_buffers, or look in dbutil.statements for those with most shared_blks_read.'),
-	('settings_unsafe', 'quick', 'count', 1, 1, 'a setting that guards data or statistics is off',
-	 'Turn it on again; without it a crash loses data, or the server goes blind.'),
-	('pending_restart', 'quick', 'count', 1, NULL, 'a changed setting waits for a restart',
-	 'Restart the server at a quiet time.'),
-	('checksum_failures', 'quick', 'count', 1, 1, 'data pages whose checksum was wrong',
-	 'Storage is failing: take a backup now, check the disks and restore the pages.'),
-	('dbutil_losses', 'quick', 'count', 1, NULL, 'dbutil had to drop statistics',
+CREATE TABLE dbutil.health_silences (
+	check_name text NOT NULL REFERENCES dbutil.health_checks,
+	object_pattern text NOT NULL DEFAULT '%' CHECK (object_pattern !~ '(^|[^\\])(\\\\)*\\$'),
+	silenced_until timestamp with time zone NOT NULL,
+	reason text NOT NULL CHECK (reason ~ '\S'),
+	PRIMARY KEY (check_name, object_pattern));
+COMMENT ON TABLE dbutil.health_silences IS
+	'findings that do not count until a date, for a reason: dbutil.health still shows them, with silenced true. object_pattern as in dbutil.health_settings. All may read it, its owner and superusers write it; GRANT INSERT, UPDATE, DELETE ON it to let another role. Dumped by pg_dump';
+GRANT SELECT ON dbutil.health_silences TO PUBLIC;
+SELECT pg_catalog.pg_extension_config_dump('dbutil.health_silences', '');
+
+INSERT INTO dbutil.health_checks
+	(check_name, level, measured_by, unit, warn, critical, needs, description, advice) VALUES
+
+	-- sessions; objects are database/role/application
+	('connections_used', 'quick', 'sessions', '%', 75, 90, 'pg_monitor',
+	 'connections in use, of those that ordinary roles may have',
+	 'Put a pool before the server, or find out who holds connections: pg_stat_activity and dbutil.services tell.'),
+	('idle_in_transaction', 'quick', 'sessions', 's', 900, 1800, 'pg_monitor',
+	 'time that a session has been idle in a transaction',
+	 'It holds locks and keeps vacuum from cleaning up: end it, and set idle_in_transaction_session_timeout for its role.'),
+	('long_query', 'quick', 'sessions', 's', 1800, 3600, 'pg_monitor',
+	 'time that a statement has been running',
+	 'Look at it with dbutil.analyze_query(); set statement_timeout for its role.'),
+	('long_transaction', 'quick', 'sessions', 's', 120, 3600, 'pg_monitor',
+	 'time that a transaction has been open',
+	 'A long transaction keeps vacuum from cleaning up in all tables: split it, and keep work for others out of it. Dumps are best allowed for by a pattern in dbutil.health_settings.'),
+	('lock_wait', 'quick', 'sessions', 's', 60, 120, NULL,
+	 'time that a session has been waiting for a lock',
+	 'End what blocks it, or wait; set lock_timeout for migrations.'),
+	('prepared_transactions', 'quick', 'sessions', 's', 1, 30, NULL,
+	 'age of a prepared transaction; objects are database/role/identifier',
+	 'Ask the transaction manager, then COMMIT PREPARED or ROLLBACK PREPARED it: until then it holds locks and keeps vacuum from cleaning up.'),
+	('xmin_horizon', 'quick', 'sessions', 'transactions', 50000000, 150000000, NULL,
+	 'transactions since the oldest snapshot that dead rows are kept for, and who holds it',
+	 'End that session or prepared transaction, drop that slot, or see why that standby is so far back: until then VACUUM removes nothing younger.'),
+
+	-- the server and its databases
+	('xid_age', 'quick', 'server', '%', 50, 80, NULL,
+	 'transaction identifiers used, of those after which the server stops writing; by database',
+	 'VACUUM (FREEZE) the tables with the oldest relfrozenxid, and look at xmin_horizon for what holds them back.'),
+	('multixact_age', 'quick', 'server', '%', 50, 80, NULL,
+	 'multixact identifiers used, of those after which the server stops writing; by database',
+	 'VACUUM (FREEZE) the tables with the oldest relminmxid, and look for long transactions that lock rows.'),
+	('freeze_overdue', 'quick', 'server', '%', 110, 125, NULL,
+	 'age of the oldest table, of the age at which autovacuum must freeze it; by database',
+	 'Autovacuum does not keep up with freezing: give it more workers or a higher autovacuum_vacuum_cost_limit, and look at xmin_horizon for what holds it back.'),
+	('settings_off', 'quick', 'server', 'count', 1, 1, NULL,
+	 'fsync or full_page_writes is off: a crash can destroy the database',
+	 'Turn it on again. Only a server that can be thrown away, or for full_page_writes a file system that never tears pages, does without.'),
+	('autovacuum_off', 'quick', 'server', 'count', 1, NULL, NULL,
+	 'autovacuum or track_counts is off: dead rows pile up and planner statistics grow old',
+	 'Turn it on again, and tune single tables by their storage parameters instead.'),
+	('checksum_failures', 'quick', 'server', 'count', 1, 1, NULL,
+	 'data pages whose checksum was wrong; by database',
+	 'Storage is failing, or has been: secure a backup first, then check the disks, find the pages with pg_amcheck and restore them.'),
+	('dbutil_losses', 'quick', 'server', 'count', 1, NULL, NULL,
+	 'what dbutil had to drop of its own statistics',
 	 'dbutil.status() names the setting to raise.'),
-	('invalid_index', 'full', 'count', 1, NULL, 'an index that is not valid: it costs writes and serves no query',
-	 'REINDEX INDEX CONCURRENTLY it, or drop it.'),
-	('duplicate_index', 'full', 'count', 1, NULL, 'an index that is the same as another',
-	 'Drop one of the two.'),
-	('foreign_key_without_index', 'full', 'count', 1, NULL, 'a foreign key whose columns have no index: each delete or key update in the referenced table reads this whole table',
-	 'Create an index on the referencing columns.'),
-	('no_primary_key', 'full', 'count', 1, NULL, 'a table without primary key or other row identity',
-	 'Add a primary key: logical replication and bulk writes need one.'),
-	('sequence_exhaustion', 'full', '%', 85, 95, 'values of a sequence that are used up',
-	 'Change the column, and the sequence with ALTER SEQUENCE ... AS bigint, before inserts fail.'),
-	('dead_tuples', 'full', '%', 20, 50, 'dead rows of a table of more than 10,000',
-	 'VACUUM the table; lower autovacuum_vacuum_scale_factor for it.'),
-	('disabled_trigger', 'full', 'count', 1, NULL, 'a trigger that is disabled',
-	 'ALTER TABLE ... ENABLE TRIGGER, or drop it.'),
-	('constraint_not_valid', 'full', 'count', 1, NULL, 'a constraint that existing rows were not checked against',
-	 'ALTER TABLE ... VALIDATE CONSTRAINT.');
 
--- Sessions: durations of other roles are hidden from who may not read all
--- statistics, and what is hidden is unknown, not well.
-CREATE FUNCTION dbutil.health_measure_sessions(
-	OUT check_name text, OUT object_name text, OUT measured numeric, OUT suggested_sql text)
-	RETURNS SETOF record
-	LANGUAGE sql STABLE
-	BEGIN ATOMIC
-	WITH a AS (
-		SELECT s.* FROM pg_catalog.pg_stat_activity AS s
-		WHERE s.pid <> pg_catalog.pg_backend_pid() AND s.datname IS NOT NULL
-	), seen AS (
-		SELECT pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE') AS everything
-	), worst AS (
-		SELECT 'idle_in_transaction' AS check_name, a.pid,
-			   extract(epoch FROM pg_catalog.clock_timestamp() - a.state_change) AS seconds
-		FROM a WHERE a.state IN ('idle in transaction', 'idle in transaction (aborted)')
-		UNION ALL
-		SELECT 'long_query', a.pid, extract(epoch FROM pg_catalog.clock_timestamp() - a.query_start)
-		FROM a WHERE a.state = 'active' AND a.backend_type = 'client backend'
-		UNION ALL
-		SELECT 'long_transaction', a.pid, extract(epoch FROM pg_catalog.clock_timestamp() - a.xact_start)
-		FROM a WHERE a.backend_type = 'client backend'
-		UNION ALL
-		SELECT 'lock_wait', l.pid, extract(epoch FROM pg_catalog.clock_timestamp() - l.waitstart)
-		FROM pg_catalog.pg_locks AS l WHERE NOT l.granted
-	), longest AS (
-		SELECT DISTINCT ON (w.check_name) w.check_name, w.pid, w.seconds
-		FROM worst AS w WHERE w.seconds IS NOT NULL ORDER BY w.check_name, w.seconds DESC
-	)
-	SELECT c.check_name, coalesce('session ' || l.pid, 'sessions'),
-		   CASE WHEN seen.everything OR c.check_name = 'lock_wait' THEN coalesce(l.seconds, 0) END,
-		   'SELECT pg_terminate_backend(' || l.pid || ')'
-	FROM (VALUES ('idle_in_transaction'), ('long_query'), ('long_transaction'), ('lock_wait')) AS c(check_name)
-	CROSS JOIN seen
-	LEFT JOIN longest AS l ON l.check_name = c.check_name
-	UNION ALL
-	SELECT 'connections_used', 'server',
-		   100.0 * (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity AS s WHERE s.backend_type = 'client backend' OR s.backend_type IS NULL AND s.datid IS NOT NULL)
-				 / pg_catalog.current_setting('max_connections')::numeric, NULL
-	UNION ALL
-	SELECT 'prepared_transactions', coalesce(pg_catalog.min(p.gid), 'server'),
-		   coalesce(extract(epoch FROM pg_catalog.clock_timestamp() - pg_catalog.min(p.prepared)), 0), NULL
-	FROM pg_catalog.pg_prepared_xacts AS p;
-	END;
-COMMENT ON FUNCTION dbutil.health_measure_sessions() IS
-	'values of the checks on sessions, locks and connections, for dbutil.health';
+	-- replication and archiving
+	('replication_slots', 'quick', 'replication', 'MB', 10240, 51200, NULL,
+	 'WAL that a replication slot keeps from being removed',
+	 'Bring its consumer back, or drop the slot before the disk is full; max_slot_wal_keep_size sets a limit.'),
+	('replication_slots_inactive', 'quick', 'replication', 's', 3600, 86400, NULL,
+	 'time that nobody has been connected to a replication slot',
+	 'Bring its consumer back, or drop the slot: it keeps WAL, and a logical one dead rows of the catalogs too.'),
+	('replication_slots_lost', 'quick', 'replication', 'state', 1, 2, NULL,
+	 'a replication slot whose WAL is about to be removed (1) or is gone (2)',
+	 'Gone: its consumer must be set up anew; drop the slot. About to be: let the consumer catch up at once, or raise max_slot_wal_keep_size.'),
+	('replica_lag', 'quick', 'replication', 'MB', 50, 100, 'pg_monitor',
+	 'WAL that a standby or subscriber has still to replay, as seen from here; objects are application names',
+	 'Look at the standby''s disks, CPU and network, and at queries there that replay waits for.'),
+	('replay_delay', 'quick', 'replication', 's', 5, 30, NULL,
+	 'time by which this standby is behind its primary, recovery_min_apply_delay not counted',
+	 'Look at this server''s disks and CPU, at queries that replay waits for, and at the connection to the primary.'),
+	('archiver', 'quick', 'replication', 's', 300, 3600, 'pg_monitor',
+	 'time that a finished WAL file has been waiting to be archived',
+	 'See the archiver''s messages in the server log: archive_command or archive_library fails or hangs, and WAL piles up until it works.'),
 
-CREATE FUNCTION dbutil.health_measure_server(
-	OUT check_name text, OUT object_name text, OUT measured numeric, OUT suggested_sql text)
-	RETURNS SETOF record
-	LANGUAGE sql STABLE
-	BEGIN ATOMIC
-	-- identifiers run out at 2^31 less a reserve of 3 million
-	SELECT 'xid_age', d.datname::text,
-		   100.0 * pg_catalog.age(d.datfrozenxid) / 2144483647, NULL::text
-	FROM pg_catalog.pg_database AS d WHERE d.datallowconn
-	UNION ALL
-	SELECT 'multixact_age', d.datname::text,
-		   100.0 * pg_catalog.mxid_age(d.datminmxid) / 2144483647, NULL
-	FROM pg_catalog.pg_database AS d WHERE d.datallowconn
-	UNION ALL
-	SELECT 'replication_slot', r.slot_name::text,
-		   CASE WHEN r.wal_status = 'lost' THEN 1e9
-				WHEN pg_catalog.pg_is_in_recovery() OR r.restart_lsn IS NULL THEN 0
-				ELSE pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_lsn(), r.restart_lsn) / 1048576 END,
-		   pg_catalog.format('SELECT pg_drop_replication_slot(%L)', r.slot_name)
-	FROM pg_catalog.pg_replication_slots AS r
-	UNION ALL
-	SELECT 'archiver', 'server',
-		   CASE WHEN a.last_failed_time > coalesce(a.last_archived_time, '-infinity')
-				THEN extract(epoch FROM pg_catalog.clock_timestamp() - coalesce(a.last_archived_time, a.stats_reset)) ELSE 0 END, NULL
-	FROM pg_catalog.pg_stat_archiver AS a
-	UNION ALL
-	-- with few reads the share says nothing
-	SELECT 'cache_hit', d.datname::text,
-		   CASE WHEN d.blks_read >= 100000 THEN 100.0 * d.blks_hit / (d.blks_hit + d.blks_read) ELSE 100 END, NULL
-	FROM pg_catalog.pg_stat_database AS d WHERE d.datname IS NOT NULL
-	UNION ALL
-	SELECT 'settings_unsafe', s.name, CASE s.setting WHEN 'off' THEN 1 ELSE 0 END,
-		   'ALTER SYSTEM SET ' || s.name || ' = on'
-	FROM pg_catalog.pg_settings AS s
-	WHERE s.name IN ('fsync', 'full_page_writes', 'autovacuum', 'track_counts')
-	UNION ALL
-	SELECT 'pending_restart', coalesce(pg_catalog.string_agg(s.name, ', ' ORDER BY s.name), 'server'),
-		   pg_catalog.count(*), NULL
-	FROM pg_catalog.pg_settings AS s WHERE s.pending_restart
-	UNION ALL
-	SELECT 'checksum_failures', d.datname::text, coalesce(d.checksum_failures, 0), NULL
-	FROM pg_catalog.pg_stat_database AS d WHERE d.datname IS NOT NULL
-	UNION ALL
-	SELECT 'dbutil_losses', s.item,
-		   CASE s.item_value ~ '^[0-9]+$' WHEN true THEN s.item_value::numeric ELSE 0 END, NULL
-	FROM dbutil.status() AS s WHERE s.item LIKE '%dropped%' OR s.item LIKE '%<other>%';
-	END;
-COMMENT ON FUNCTION dbutil.health_measure_server() IS
-	'values of the checks on the server and its databases, for dbutil.health';
+	-- configuration
+	('pending_restart', 'full', 'configuration', 'count', 1, NULL, 'pg_monitor',
+	 'a changed setting that waits for a restart',
+	 'Restart the server at a quiet time, or undo the change: at an unplanned restart it would take effect unseen.'),
+	('config_file_errors', 'full', 'configuration', 'count', 1, NULL, 'SELECT on pg_file_settings, pg_hba_file_rules and pg_ident_file_mappings',
+	 'a line of a configuration file with an error: after a restart the server might not start, or let nobody in',
+	 'Mend the line and reload.'),
+	('collation_version_drift', 'full', 'configuration', 'count', 1, NULL, NULL,
+	 'a collation whose library has changed its version: indexes on texts may be in the wrong order',
+	 'REINDEX what is ordered by it, then refresh the version.'),
 
-CREATE FUNCTION dbutil.health_measure_objects(
-	OUT check_name text, OUT object_name text, OUT measured numeric, OUT suggested_sql text)
-	RETURNS SETOF record
-	LANGUAGE sql STABLE
-	BEGIN ATOMIC
-	WITH t AS (
-		SELECT c.oid, c.relkind, c.relispartition, pg_catalog.format('%I.%I', n.nspname, c.relname) AS table_name
-		FROM pg_catalog.pg_class AS c
-		JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-		WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'dbutil')
-		  AND n.nspname NOT LIKE 'pg\_t%' AND c.relkind IN ('r', 'p', 'S')
-	), i AS (
-		SELECT x.*, t.table_name, pg_catalog.format('%I.%I', n.nspname, c.relname) AS index_name, c.relam
-		FROM pg_catalog.pg_index AS x
-		JOIN t ON t.oid = x.indrelid
-		JOIN pg_catalog.pg_class AS c ON c.oid = x.indexrelid
-		JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-	)
-	SELECT 'invalid_index', i.index_name, 1::numeric, 'REINDEX INDEX CONCURRENTLY ' || i.index_name
-	FROM i WHERE NOT i.indisvalid
-	UNION ALL
-	SELECT 'duplicate_index', b.index_name || ' = ' || a.index_name, 1,
-		   'DROP INDEX CONCURRENTLY ' || b.index_name
-	FROM i AS a JOIN i AS b
-		ON a.indrelid = b.indrelid AND a.relam = b.relam
-		AND a.indkey = b.indkey AND a.indnkeyatts = b.indnkeyatts
-		AND a.indclass = b.indclass AND a.indcollation = b.indcollation AND a.indoption = b.indoption
-		AND coalesce(pg_catalog.pg_get_expr(a.indexprs, a.indrelid), '') = coalesce(pg_catalog.pg_get_expr(b.indexprs, b.indrelid), '')
-		AND coalesce(pg_catalog.pg_get_expr(a.indpred, a.indrelid), '') = coalesce(pg_catalog.pg_get_expr(b.indpred, b.indrelid), '')
-	WHERE a.indisvalid AND b.indisvalid
-	  -- keep the one that guards most; a unique one is no duplicate of a plain one
-	  AND NOT b.indisprimary AND (a.indisunique OR NOT b.indisunique)
-	  AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint AS k WHERE k.conindid = b.indexrelid)
-	  AND (a.indisprimary, a.indisunique, b.indexrelid) > (b.indisprimary, b.indisunique, a.indexrelid)
-	UNION ALL
-	SELECT 'foreign_key_without_index', t.table_name || ' ' || pg_catalog.quote_ident(k.conname), 1,
-		   'CREATE INDEX CONCURRENTLY ON ' || t.table_name || ' ('
-		   || (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(a.attname), ', ' ORDER BY u.ord)
-			   FROM pg_catalog.unnest(k.conkey) WITH ORDINALITY AS u(num, ord)
-			   JOIN pg_catalog.pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = u.num) || ')'
-	FROM pg_catalog.pg_constraint AS k JOIN t ON t.oid = k.conrelid
-	WHERE k.contype = 'f' AND k.conparentid = 0
-	  -- the leading columns of a whole index must be the key's, in any order
-	  AND NOT EXISTS (
-		SELECT FROM i
-		WHERE i.indrelid = k.conrelid AND i.indisvalid AND i.indpred IS NULL
-		  AND i.indnkeyatts >= pg_catalog.cardinality(k.conkey)
-		  AND (SELECT pg_catalog.array_agg(x.num ORDER BY x.num)
-			   FROM pg_catalog.unnest(i.indkey::int2[]) WITH ORDINALITY AS x(num, ord)
-			   WHERE x.ord <= pg_catalog.cardinality(k.conkey))
-			= (SELECT pg_catalog.array_agg(y.num ORDER BY y.num) FROM pg_catalog.unnest(k.conkey) AS y(num)))
-	UNION ALL
-	SELECT 'no_primary_key', t.table_name, 1, NULL
-	FROM t JOIN pg_catalog.pg_class AS c ON c.oid = t.oid
-	WHERE t.relkind IN ('r', 'p') AND NOT t.relispartition AND c.relreplident IN ('d', 'n')
-	  AND NOT EXISTS (SELECT FROM i WHERE i.indrelid = t.oid AND i.indisprimary)
-	UNION ALL
-	-- a column that is narrower than its sequence runs out first
-	SELECT 'sequence_exhaustion', t.table_name,
-		   CASE WHEN q.seqincrement < 0 OR q.seqcycle THEN 0
-				WHEN pg_catalog.has_sequence_privilege(t.oid, 'SELECT, USAGE')
-				THEN 100.0 * (coalesce(v.last_value, q.seqmin) - q.seqmin)
-					 / nullif(least(q.seqmax, w.column_max)::numeric - q.seqmin, 0) END, NULL
-	FROM t
-	JOIN pg_catalog.pg_sequence AS q ON q.seqrelid = t.oid
-	LEFT JOIN pg_catalog.pg_class AS c ON c.oid = t.oid
-	LEFT JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
-	LEFT JOIN pg_catalog.pg_sequences AS v ON v.schemaname = n.nspname AND v.sequencename = c.relname
-	LEFT JOIN LATERAL (
-		SELECT CASE a.atttypid WHEN 'int2'::regtype THEN 32767 WHEN 'int4'::regtype THEN 2147483647 END AS column_max
-		FROM pg_catalog.pg_depend AS d
-		JOIN pg_catalog.pg_attribute AS a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
-		WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.deptype IN ('a', 'i') AND d.objid = t.oid
-		LIMIT 1) AS w ON true
-	UNION ALL
-	SELECT 'dead_tuples', pg_catalog.format('%I.%I', u.schemaname, u.relname),
-		   100.0 * u.n_dead_tup / (u.n_live_tup + u.n_dead_tup),
-		   pg_catalog.format('VACUUM %I.%I', u.schemaname, u.relname)
-	FROM pg_catalog.pg_stat_user_tables AS u WHERE u.n_dead_tup > 10000
-	UNION ALL
-	SELECT 'disabled_trigger', t.table_name || ' ' || pg_catalog.quote_ident(g.tgname), 1,
-		   'ALTER TABLE ' || t.table_name || ' ENABLE TRIGGER ' || pg_catalog.quote_ident(g.tgname)
-	FROM pg_catalog.pg_trigger AS g JOIN t ON t.oid = g.tgrelid
-	WHERE g.tgenabled = 'D' AND NOT g.tgisinternal
-	UNION ALL
-	SELECT 'constraint_not_valid', t.table_name || ' ' || pg_catalog.quote_ident(k.conname), 1,
-		   'ALTER TABLE ' || t.table_name || ' VALIDATE CONSTRAINT ' || pg_catalog.quote_ident(k.conname)
-	FROM pg_catalog.pg_constraint AS k JOIN t ON t.oid = k.conrelid
-	WHERE NOT k.convalidated;
-	END;
-COMMENT ON FUNCTION dbutil.health_measure_objects() IS
-	'values of the checks on tables, indexes, sequences and constraints of the current database, for dbutil.health';
+	-- tables
+	('vacuum_overdue', 'full', 'tables', '%', 200, 1000, NULL,
+	 'dead rows of a table with more than 10,000 of them, of the number at which autovacuum starts',
+	 'VACUUM it. If autovacuum does not come: is it off, or are all workers busy? If the rows stay: look at xmin_horizon.'),
+	('table_without_primary_key', 'full', 'tables', 'rows', 1, NULL, NULL,
+	 'rows updated or deleted, since statistics began, in a table without a primary key; tables that only grow stay below',
+	 'Add a primary key: without one rows cannot be told apart, and logical replication cannot update them.'),
+	('foreign_key_without_index', 'full', 'tables', 'rows', 0, NULL, NULL,
+	 'rows of a table whose foreign key no index supports: each delete or key update in the referenced table reads them all',
+	 'Create an index that leads with the referencing columns; leave it if rows of the referenced table are never deleted and their keys never change.'),
+	('unvalidated_constraints', 'full', 'tables', 'count', 1, NULL, NULL,
+	 'a constraint that existing rows were never checked against',
+	 'Mend the rows that break it, then validate it: this takes no lock that stops reads or writes.'),
+	('disabled_triggers', 'full', 'tables', 'count', 1, NULL, NULL,
+	 'a trigger, or the enforcement of a foreign key, that is disabled',
+	 'Enable it. For a foreign key look for rows without a partner first: enabling does not check them.'),
 
-CREATE FUNCTION dbutil.health(level text DEFAULT 'full',
-	OUT check_name text, OUT object_name text, OUT status text, OUT measured numeric, OUT unit text,
-	OUT warn numeric, OUT critical numeric, OUT message text, OUT advice text,
-	OUT suggested_sql text, OUT silenced boolean)
-	RETURNS SETOF record
+	-- indexes
+	('invalid_indexes', 'full', 'indexes', 'MB', 0, NULL, NULL,
+	 'an index that is not valid: it costs writes and serves no query',
+	 'Build it anew, or drop it.'),
+	('duplicate_indexes', 'full', 'indexes', 'MB', 0, NULL, NULL,
+	 'an index that does nothing that another one does not',
+	 'Drop it.'),
+	('unused_indexes', 'full', 'indexes', 'MB', 1, NULL, NULL,
+	 'an index that almost no query uses (at most 20 scans) and that guards no constraint',
+	 'See first that no standby''s queries and no rare job need it, and that it is not new; then drop it.'),
+
+	-- sequences
+	('sequence_exhaustion', 'full', 'sequences', '%', 85, 95, 'SELECT or USAGE on the sequence',
+	 'values used of a sequence, or of the column it feeds if that is narrower',
+	 'Widen the column, then the sequence, before inserts fail; widening a column rewrites its table.');
+
+INSERT INTO dbutil.health_checks
+	(check_name, level, measured_by, unit, warn, critical, lower_is_worse, min_evidence, evidence_unit,
+	 description, advice) VALUES
+	('cache_hit', 'quick', 'server', '%', 98, 90, true, 1000000, 'block reads',
+	 'block reads of the current database that shared_buffers served',
+	 'Raise shared_buffers if memory allows, or look in dbutil.statements for those with most shared_blks_read.');
+UPDATE dbutil.health_checks SET min_evidence = 35, evidence_unit = 'days of statistics'
+WHERE check_name = 'unused_indexes';
+
+-- Sessions.  Without pg_read_all_stats only one's own sessions show what they
+-- do; the others are told as unknown.  Locks and snapshots all may see.
+CREATE FUNCTION dbutil.health_measure_sessions() RETURNS SETOF dbutil.health_measure
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
 	AS $function$
 DECLARE
-	full_wanted bool := level = 'full';
+	see_all boolean := pg_has_role('pg_read_all_stats', 'USAGE');
+	in_recovery boolean := pg_is_in_recovery();
+	free_to_all integer := current_setting('max_connections')::integer
+		- current_setting('superuser_reserved_connections')::integer
+		- coalesce(current_setting('reserved_connections', true)::integer, 0);	-- from 16 on
+	used bigint;
+BEGIN
+	IF see_all THEN
+		SELECT count(*) INTO used FROM pg_stat_activity AS a WHERE a.backend_type = 'client backend';
+		RETURN QUERY SELECT 'connections_used', 'server', 100.0 * used / greatest(free_to_all, 1), NULL::numeric,
+			format('%s of %s connections are in use', used, free_to_all), NULL::text, false;
+	ELSE
+		RETURN QUERY SELECT c.check_name, c.object_name, NULL::numeric, NULL::numeric,
+			'what sessions of other roles do is hidden', NULL::text, true
+		FROM (VALUES ('connections_used', 'server'),
+					 ('idle_in_transaction', 'sessions of other roles'),
+					 ('long_query', 'sessions of other roles'),
+					 ('long_transaction', 'sessions of other roles')) AS c(check_name, object_name);
+	END IF;
+
+	-- the worst session of each application stands for the others
+	RETURN QUERY
+	WITH seen AS (
+		SELECT k.check_name, format('%s/%s/%s', a.datname, a.usename, a.application_name) AS object_name,
+			   a.pid, a.state, greatest(extract(epoch FROM clock_timestamp() - k.since), 0) AS seconds
+		FROM pg_stat_activity AS a
+		CROSS JOIN LATERAL (VALUES
+			('idle_in_transaction', CASE WHEN a.state LIKE 'idle in transaction%' THEN a.state_change END),
+			('long_query', CASE WHEN a.state IN ('active', 'fastpath function call') THEN a.query_start END),
+			('long_transaction', a.xact_start)) AS k(check_name, since)
+		WHERE a.backend_type = 'client backend' AND a.pid <> pg_backend_pid() AND k.since IS NOT NULL
+	)
+	SELECT DISTINCT ON (s.check_name, s.object_name)
+		   s.check_name, s.object_name, s.seconds, NULL::numeric,
+		   format(CASE s.check_name WHEN 'idle_in_transaction' THEN 'session %s has been idle in its transaction for %s s'
+									WHEN 'long_query' THEN 'session %s has been running its statement for %s s'
+									ELSE 'session %s has had its transaction open for %s s' END, s.pid, round(s.seconds))
+		   || CASE WHEN count(*) OVER w > 1 THEN format('; sessions like it: %s', count(*) OVER w) ELSE '' END,
+		   format(CASE WHEN s.state = 'active' THEN 'SELECT pg_cancel_backend(%s)'
+					   ELSE 'SELECT pg_terminate_backend(%s)' END, s.pid),
+		   false
+	FROM seen AS s
+	WINDOW w AS (PARTITION BY s.check_name, s.object_name)
+	ORDER BY s.check_name, s.object_name, s.seconds DESC;
+
+	-- Reading all locks costs the lock manager: look first whether one waits,
+	-- where that can be seen.
+	IF NOT see_all OR EXISTS (SELECT FROM pg_stat_activity AS a WHERE a.wait_event_type = 'Lock') THEN
+		RETURN QUERY
+		WITH waiting AS (
+			SELECT DISTINCT ON (l.object_name) l.*
+			FROM (SELECT format('%s/%s/%s', a.datname, a.usename, a.application_name) AS object_name, k.pid,
+						 greatest(extract(epoch FROM clock_timestamp() - k.waitstart), 0) AS seconds
+				  FROM pg_locks AS k
+				  LEFT JOIN pg_stat_activity AS a ON a.pid = k.pid
+				  WHERE NOT k.granted AND k.waitstart IS NOT NULL) AS l
+			ORDER BY l.object_name, l.seconds DESC
+		)
+		SELECT 'lock_wait', w.object_name, w.seconds, NULL::numeric,
+			   format('session %s has been waiting for %s s', w.pid, round(w.seconds))
+			   || CASE WHEN w.seconds >= 1
+					   THEN format(' for %s', array_to_string(pg_blocking_pids(w.pid), ', ')) ELSE '' END,
+			   format('SELECT * FROM pg_stat_activity WHERE pid = ANY (pg_blocking_pids(%s))', w.pid), false
+		FROM waiting AS w;
+	END IF;
+
+	RETURN QUERY
+	SELECT 'prepared_transactions', format('%s/%s/%s', p.database, p.owner, p.gid),
+		   greatest(extract(epoch FROM clock_timestamp() - p.prepared), 0), NULL::numeric,
+		   format('transaction %L was prepared %s s ago', p.gid,
+				  round(extract(epoch FROM clock_timestamp() - p.prepared))), NULL::text, false
+	FROM pg_prepared_xacts AS p;
+
+	-- A standby's own snapshots hold nothing but through its primary.
+	IF NOT in_recovery THEN
+		RETURN QUERY
+		SELECT 'xmin_horizon', h.object_name, h.xacts::numeric, NULL::numeric,
+			   format('%s keeps what became dead in the last %s transactions', h.object_name, h.xacts), NULL::text, false
+		FROM (
+			SELECT format('session %s (%s/%s/%s)', a.pid, a.datname, a.usename, a.application_name) AS object_name,
+				   greatest(age(a.backend_xmin), age(a.backend_xid)) AS xacts
+			FROM pg_stat_activity AS a
+			WHERE a.pid <> pg_backend_pid()
+			  AND a.backend_type IS DISTINCT FROM 'autovacuum worker'	-- these do not count
+			UNION ALL
+			SELECT format('slot %s', r.slot_name), greatest(age(r.xmin), age(r.catalog_xmin))
+			FROM pg_replication_slots AS r
+			UNION ALL
+			SELECT format('prepared transaction %s', p.gid), age(p.transaction)
+			FROM pg_prepared_xacts AS p) AS h
+		WHERE h.xacts IS NOT NULL
+		ORDER BY h.xacts DESC
+		LIMIT 1;
+	END IF;
+END $function$;
+COMMENT ON FUNCTION dbutil.health_measure_sessions() IS
+	'what the checks on sessions, locks, snapshots and prepared transactions see, for dbutil.health';
+
+-- The server and its databases.
+CREATE FUNCTION dbutil.health_measure_server() RETURNS SETOF dbutil.health_measure
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	AS $function$
+DECLARE
+	-- at 2^31 identifiers age turns into youth; writing stops 3 million before
+	limit_age CONSTANT numeric := 2147483647 - 3000000;
+	freeze_age numeric := current_setting('autovacuum_freeze_max_age');
+	freeze_multi_age numeric := current_setting('autovacuum_multixact_freeze_max_age');
+	counting boolean := current_setting('track_counts');
+BEGIN
+	-- databases that allow no connections age as well
+	RETURN QUERY
+	SELECT v.check_name, d.datname::text, v.share, NULL::numeric,
+		   format(v.says, age(d.datfrozenxid), mxid_age(d.datminmxid)), NULL::text, false
+	FROM pg_database AS d
+	CROSS JOIN LATERAL (VALUES
+		('xid_age', 100 * age(d.datfrozenxid) / limit_age, 'the oldest table is %1$s transactions old'),
+		('multixact_age', 100 * mxid_age(d.datminmxid) / limit_age, 'the oldest table is %2$s multixacts old'),
+		('freeze_overdue', greatest(100 * age(d.datfrozenxid) / freeze_age,
+									100 * mxid_age(d.datminmxid) / freeze_multi_age),
+		 'the oldest table is %s transactions and %s multixacts old')) AS v(check_name, share, says);
+
+	RETURN QUERY
+	SELECT 'cache_hit', d.datname::text,
+		   CASE WHEN counting THEN coalesce(100.0 * d.blks_hit / nullif(d.blks_hit + d.blks_read, 0), 100) END,
+		   (d.blks_hit + d.blks_read)::numeric,
+		   CASE WHEN counting THEN format('%s of %s block reads were served from shared_buffers',
+										  d.blks_hit, d.blks_hit + d.blks_read)
+				ELSE 'track_counts is off' END, NULL::text, false
+	FROM pg_stat_database AS d WHERE d.datname = current_database();
+
+	RETURN QUERY
+	SELECT s.check_name, s.setting_name, CASE current_setting(s.setting_name) WHEN 'off' THEN 1 ELSE 0 END::numeric,
+		   NULL::numeric, format('%s is %s', s.setting_name, current_setting(s.setting_name)),
+		   CASE current_setting(s.setting_name) WHEN 'off' THEN format('ALTER SYSTEM SET %I = on', s.setting_name) END,
+		   false
+	FROM (VALUES ('settings_off', 'fsync'), ('settings_off', 'full_page_writes'),
+				 ('autovacuum_off', 'autovacuum'), ('autovacuum_off', 'track_counts')) AS s(check_name, setting_name);
+
+	IF current_setting('data_checksums')::boolean THEN
+		RETURN QUERY
+		SELECT 'checksum_failures', coalesce(d.datname::text, 'shared objects'), d.checksum_failures::numeric,
+			   NULL::numeric, format('%s failures, the last one at %s', d.checksum_failures, d.checksum_last_failure),
+			   NULL::text, false
+		FROM pg_stat_database AS d WHERE d.checksum_failures > 0;
+	ELSE
+		RETURN QUERY SELECT 'checksum_failures', 'server', NULL::numeric, NULL::numeric,
+			'data checksums are off: damage is not noticed (pg_checksums turns them on while the server is down)',
+			NULL::text, false;
+	END IF;
+
+	-- The rows of dbutil.status() that count what was lost are those that carry
+	-- a bare number; they turn to warn with the first loss.
+	RETURN QUERY
+	SELECT 'dbutil_losses', s.item, CASE s.state WHEN 'warn' THEN s.item_value::numeric ELSE 0 END, NULL::numeric,
+		   CASE s.state WHEN 'warn' THEN format('%s: %s; %s', s.item, s.item_value, s.fix) ELSE format('%s: 0', s.item) END,
+		   NULL::text, false
+	FROM dbutil.status() AS s
+	WHERE s.item_value ~ '^[0-9]+$' AND s.item NOT IN ('service', 'library version', 'extension version')
+	UNION ALL
+	SELECT 'dbutil_losses', 'tracking', NULL, NULL, format('nothing is tracked: %s', s.fix), NULL, false
+	FROM dbutil.status() AS s
+	WHERE s.item = 'preload' AND s.state <> 'ok';
+END $function$;
+COMMENT ON FUNCTION dbutil.health_measure_server() IS
+	'what the checks on the server, its databases and dbutil itself see, for dbutil.health';
+
+-- What costs more than a glance: files, all settings, collation libraries.
+CREATE FUNCTION dbutil.health_measure_configuration() RETURNS SETOF dbutil.health_measure
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	AS $function$
+BEGIN
+	RETURN QUERY
+	SELECT 'pending_restart', s.name, 1::numeric, NULL::numeric,
+		   format('%s is still %s', s.name, s.setting), NULL::text, false
+	FROM pg_settings AS s WHERE s.pending_restart
+	UNION ALL
+	SELECT 'pending_restart', 'hidden settings', NULL, NULL, 'some settings are hidden', NULL, true
+	WHERE NOT pg_has_role('pg_read_all_settings', 'USAGE');
+
+	IF has_table_privilege('pg_file_settings', 'SELECT') AND has_function_privilege('pg_show_all_file_settings()', 'EXECUTE')
+		AND has_table_privilege('pg_hba_file_rules', 'SELECT') AND has_function_privilege('pg_hba_file_rules()', 'EXECUTE')
+		AND has_table_privilege('pg_ident_file_mappings', 'SELECT')
+		AND has_function_privilege('pg_ident_file_mappings()', 'EXECUTE')
+	THEN
+		-- a setting that only waits for a restart is listed as not applied, too
+		RETURN QUERY
+		SELECT 'config_file_errors', format('%s:%s', f.sourcefile, f.sourceline), 1::numeric, NULL::numeric,
+			   concat_ws(': ', f.name, f.error), NULL::text, false
+		FROM pg_file_settings AS f
+		WHERE f.error IS NOT NULL
+		  AND NOT EXISTS (SELECT FROM pg_settings AS s WHERE s.pending_restart AND lower(s.name) = lower(f.name))
+		UNION ALL
+		SELECT 'config_file_errors', format('%s:%s', current_setting('hba_file'), h.line_number), 1, NULL, h.error, NULL, false
+		FROM pg_hba_file_rules AS h WHERE h.error IS NOT NULL
+		UNION ALL
+		SELECT 'config_file_errors', format('%s:%s', current_setting('ident_file'), i.line_number), 1, NULL, i.error, NULL, false
+		FROM pg_ident_file_mappings AS i WHERE i.error IS NOT NULL;
+	ELSE
+		RETURN QUERY SELECT 'config_file_errors', 'configuration files', NULL::numeric, NULL::numeric,
+			'the configuration files are hidden', NULL::text, true;
+	END IF;
+
+	-- of the many collations only those that something uses
+	RETURN QUERY
+	SELECT 'collation_version_drift', format('database %I', d.datname), 1::numeric, NULL::numeric,
+		   format('made with version %s of its collation, the library now has %s', d.datcollversion, v.actual),
+		   format('REINDEX DATABASE %1$I; ALTER DATABASE %1$I REFRESH COLLATION VERSION', d.datname), false
+	FROM pg_database AS d
+	CROSS JOIN LATERAL pg_database_collation_actual_version(d.oid) AS v(actual)
+	WHERE d.datname = current_database() AND d.datcollversion IS NOT NULL
+	  AND v.actual IS DISTINCT FROM d.datcollversion
+	UNION ALL
+	SELECT 'collation_version_drift', format('%I.%I', n.nspname, c.collname), 1, NULL,
+		   format('made with version %s, the library now has %s', c.collversion, v.actual),
+		   format('ALTER COLLATION %I.%I REFRESH VERSION', n.nspname, c.collname), false
+	FROM pg_collation AS c
+	JOIN pg_namespace AS n ON n.oid = c.collnamespace
+	CROSS JOIN LATERAL pg_collation_actual_version(c.oid) AS v(actual)
+	WHERE c.collversion IS NOT NULL
+	  AND EXISTS (SELECT FROM pg_depend AS d
+				  WHERE d.refclassid = 'pg_collation'::regclass AND d.refobjid = c.oid)
+	  AND v.actual IS DISTINCT FROM c.collversion;
+END $function$;
+COMMENT ON FUNCTION dbutil.health_measure_configuration() IS
+	'what the checks on settings, configuration files and collations see, for dbutil.health';
+
+-- Replication slots, standbys, archiving.
+CREATE FUNCTION dbutil.health_measure_replication() RETURNS SETOF dbutil.health_measure
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	AS $function$
+DECLARE
+	see_all boolean := pg_has_role('pg_read_all_stats', 'USAGE');
+	in_recovery boolean := pg_is_in_recovery();
+	here pg_lsn := CASE WHEN in_recovery THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END;
+	received pg_lsn;
+	receiving boolean;
+	delay numeric;
+	apply_delay numeric;
+BEGIN
+	-- Since when a slot is inactive, and whether it is a failover slot kept in
+	-- step with the primary's (inactive by design), is told from 17 on.
+	RETURN QUERY
+	WITH slot AS (
+		SELECT r.slot_name, r.active, r.temporary, r.wal_status,
+			   pg_wal_lsn_diff(here, r.restart_lsn) / 1048576 AS kept_mb,
+			   to_jsonb(r) ? 'inactive_since' AS since_known,
+			   (to_jsonb(r) ->> 'inactive_since')::timestamptz AS inactive_since,
+			   coalesce((to_jsonb(r) ->> 'synced')::boolean, false) AS synced
+		FROM pg_replication_slots AS r
+	)
+	SELECT 'replication_slots', s.slot_name::text, s.kept_mb, NULL::numeric,
+		   format('%s slot keeps %s MB of WAL', CASE WHEN s.active THEN 'the active' ELSE 'the inactive' END, round(s.kept_mb)),
+		   CASE WHEN NOT s.active THEN format('SELECT pg_drop_replication_slot(%L)', s.slot_name) END, false
+	FROM slot AS s WHERE s.kept_mb IS NOT NULL AND s.wal_status IS DISTINCT FROM 'lost'
+	UNION ALL
+	SELECT 'replication_slots_lost', s.slot_name, CASE s.wal_status WHEN 'lost' THEN 2 WHEN 'unreserved' THEN 1 ELSE 0 END, NULL,
+		   format('wal_status is %s', coalesce(s.wal_status, 'not set: the slot keeps no WAL')),
+		   CASE WHEN s.wal_status = 'lost' THEN format('SELECT pg_drop_replication_slot(%L)', s.slot_name) END, false
+	FROM slot AS s
+	UNION ALL
+	SELECT 'replication_slots_inactive', s.slot_name,
+		   CASE WHEN s.active THEN 0
+				WHEN s.since_known THEN extract(epoch FROM clock_timestamp() - s.inactive_since) END, NULL,
+		   CASE WHEN s.active THEN 'the slot is in use'
+				WHEN s.inactive_since IS NOT NULL THEN format('nobody has used the slot since %s', s.inactive_since)
+				WHEN s.since_known THEN 'nobody is using the slot; since when is not recorded'
+				ELSE 'nobody is using the slot; since when, PostgreSQL 17 and later tell' END,
+		   CASE WHEN NOT s.active THEN format('SELECT pg_drop_replication_slot(%L)', s.slot_name) END, false
+	FROM slot AS s WHERE NOT s.synced AND s.wal_status IS DISTINCT FROM 'lost';
+
+	-- A base backup is a walsender, too, but replays nothing.
+	RETURN QUERY
+	SELECT DISTINCT ON (2)
+		   'replica_lag', coalesce(r.application_name, 'unknown'),
+		   pg_wal_lsn_diff(here, r.replay_lsn) / 1048576, NULL::numeric,
+		   CASE WHEN see_all THEN format('%s of session %s, state %s', coalesce(pg_size_pretty(pg_wal_lsn_diff(here, r.replay_lsn)), 'unknown'), r.pid, r.state)
+				ELSE 'what walsenders of other roles do is hidden' END,
+		   NULL::text, NOT see_all AND r.state IS NULL
+	FROM pg_stat_replication AS r
+	WHERE r.state IS NULL OR r.state IN ('streaming', 'catchup')
+	ORDER BY 2, 3 DESC NULLS FIRST;		-- the unknown is the worst
+
+	-- Replayed all that was received: up to date, if anything is being received
+	-- at all.  Without a receiver an idle primary and a lost one look the same.
+	IF in_recovery THEN
+		received := pg_last_wal_receive_lsn();
+		receiving := EXISTS (SELECT FROM pg_stat_wal_receiver);
+		delay := extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp());
+		apply_delay := extract(epoch FROM (current_setting('recovery_min_apply_delay'))::interval);
+		RETURN QUERY SELECT 'replay_delay', 'server',
+			CASE WHEN NOT receiving THEN NULL
+				 WHEN received <= here THEN 0
+				 WHEN delay IS NOT NULL THEN greatest(delay - apply_delay, 0) END, NULL::numeric,
+			CASE WHEN NOT receiving THEN 'no WAL receiver is running: how far the primary is cannot be known'
+				 WHEN received <= here THEN 'all WAL that was received is replayed'
+				 WHEN delay IS NULL THEN 'no transaction has been replayed since this server started'
+				 ELSE format('the last replayed transaction is %s s old', round(delay)) END, NULL::text, false;
+	END IF;
+
+	-- The age of the oldest file that is ready says for how long archiving has
+	-- been failing or hanging; pg_stat_archiver could not tell that from a
+	-- quiet server.
+	IF current_setting('archive_mode') = 'always' OR (current_setting('archive_mode') = 'on' AND NOT in_recovery) THEN
+		IF has_function_privilege('pg_ls_archive_statusdir()', 'EXECUTE') THEN
+			RETURN QUERY
+			SELECT 'archiver', 'server', coalesce(greatest(extract(epoch FROM clock_timestamp() - min(f.modification)), 0), 0),
+				   NULL::numeric, format('%s files wait to be archived', count(*)), NULL::text, false
+			FROM pg_ls_archive_statusdir() AS f WHERE f.name LIKE '%.ready';
+		ELSE
+			RETURN QUERY SELECT 'archiver', 'server', NULL::numeric, NULL::numeric,
+				'the list of files to be archived is hidden', NULL::text, true;
+		END IF;
+	END IF;
+END $function$;
+COMMENT ON FUNCTION dbutil.health_measure_replication() IS
+	'what the checks on replication slots, standbys and archiving see, for dbutil.health';
+
+-- Tables, constraints and triggers of the current database, from its catalogs
+-- and statistics.  What extensions brought, temporary tables and the system's
+-- own are left to those who made them.
+CREATE FUNCTION dbutil.health_measure_tables() RETURNS SETOF dbutil.health_measure
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	AS $function$
+DECLARE
+	counting boolean := current_setting('track_counts');
+	server_version integer := current_setting('server_version_num');
+	base_threshold numeric := current_setting('autovacuum_vacuum_threshold');
+	base_scale numeric := current_setting('autovacuum_vacuum_scale_factor');
+	base_max numeric := coalesce(current_setting('autovacuum_vacuum_max_threshold', true), '-1');	-- from 18 on
+BEGIN
+	-- A table that is being vacuumed is not overdue.  VACUUM's lock says so to
+	-- roles that may not read its progress.  Catalogs count here, too.
+	RETURN QUERY
+	WITH full_of_dead AS MATERIALIZED (
+		SELECT c.oid, c.relname, c.relnamespace, c.reltuples, c.reloptions, pg_stat_get_dead_tuples(c.oid) AS dead
+		FROM pg_class AS c
+		WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't' AND pg_stat_get_dead_tuples(c.oid) > 10000
+	)
+	SELECT 'vacuum_overdue', format('%I.%I', n.nspname, f.relname), 100 * f.dead / greatest(v.starts_at, 1), NULL::numeric,
+		   format('%s dead rows, vacuumed last: %s', f.dead,
+				  coalesce(greatest(pg_stat_get_last_vacuum_time(f.oid), pg_stat_get_last_autovacuum_time(f.oid))::text, 'never'))
+		   || CASE WHEN NOT o.enabled::boolean THEN '; autovacuum is off for this table' ELSE '' END,
+		   format('VACUUM %I.%I', n.nspname, f.relname), false
+	FROM full_of_dead AS f
+	JOIN pg_namespace AS n ON n.oid = f.relnamespace
+	CROSS JOIN LATERAL (
+		SELECT max(p.option_value) FILTER (WHERE p.option_name = 'autovacuum_enabled') AS enabled,
+			   max(p.option_value) FILTER (WHERE p.option_name = 'autovacuum_vacuum_threshold')::numeric AS threshold,
+			   max(p.option_value) FILTER (WHERE p.option_name = 'autovacuum_vacuum_scale_factor')::numeric AS scale,
+			   max(p.option_value) FILTER (WHERE p.option_name = 'autovacuum_vacuum_max_threshold')::numeric AS max_threshold
+		FROM pg_options_to_table(f.reloptions) AS p) AS o
+	CROSS JOIN LATERAL (
+		-- least() and greatest() pass over NULL
+		SELECT least(coalesce(o.threshold, base_threshold) + coalesce(o.scale, base_scale)
+					 * greatest(f.reltuples, pg_stat_get_live_tuples(f.oid), 0)::numeric,
+					 CASE WHEN coalesce(o.max_threshold, base_max) >= 0 THEN coalesce(o.max_threshold, base_max) END)) AS v(starts_at)
+	WHERE NOT EXISTS (
+		SELECT FROM pg_locks AS l
+		WHERE l.locktype = 'relation' AND l.relation = f.oid AND l.granted AND l.mode = 'ShareUpdateExclusiveLock'
+		  AND l.database IN (0, (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())));
+
+	-- Partitions are told by their parent.  A table that only grows does well
+	-- without a key; so the rows changed are what counts.
+	RETURN QUERY
+	WITH keyless AS MATERIALIZED (
+		SELECT c.oid, c.relkind, n.nspname, c.relname, format('%I.%I', n.nspname, c.relname) AS table_name
+		FROM pg_class AS c
+		JOIN pg_namespace AS n ON n.oid = c.relnamespace
+		WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence = 'p'
+		  AND n.nspname NOT LIKE 'pg\_%' AND n.nspname <> 'information_schema'
+		  AND NOT EXISTS (SELECT FROM pg_index AS i WHERE i.indrelid = c.oid AND (i.indisprimary OR i.indisreplident))
+		  AND NOT EXISTS (SELECT FROM pg_depend AS d
+						  WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+	)
+	SELECT 'table_without_primary_key', k.table_name, CASE WHEN counting THEN s.changed END, NULL::numeric,
+		   CASE WHEN counting THEN format('%s rows were updated or deleted', s.changed) ELSE 'track_counts is off' END,
+		   -- a unique index that could serve as one
+		   (SELECT format('ALTER TABLE %s ADD PRIMARY KEY USING INDEX %I', k.table_name, x.relname)
+			FROM pg_index AS i
+			JOIN pg_class AS x ON x.oid = i.indexrelid
+			WHERE i.indrelid = k.oid AND k.relkind = 'r' AND i.indisunique AND i.indisvalid AND i.indimmediate
+			  AND i.indpred IS NULL AND i.indexprs IS NULL AND 0 = ALL (i.indoption)
+			  AND NOT EXISTS (SELECT FROM pg_constraint AS q WHERE q.conindid = i.indexrelid AND q.contype IN ('u', 'x'))
+			  AND NOT EXISTS (SELECT FROM pg_attribute AS a
+							  WHERE a.attrelid = k.oid AND a.attnum = ANY (i.indkey) AND NOT a.attnotnull)
+			ORDER BY i.indexrelid LIMIT 1), false
+	FROM keyless AS k
+	CROSS JOIN LATERAL (
+		WITH RECURSIVE part(oid) AS (
+			SELECT k.oid
+			UNION ALL
+			SELECT h.inhrelid FROM part AS p JOIN pg_inherits AS h ON h.inhparent = p.oid WHERE k.relkind = 'p'
+		)
+		SELECT coalesce(sum(pg_stat_get_tuples_updated(p.oid) + pg_stat_get_tuples_deleted(p.oid)), 0)
+		FROM part AS p) AS s(changed);
+
+	-- Served by: an index whose leading columns are the key's, in any order,
+	-- whole, or partial for nothing but NULLs (which no look-up asks for).
+	RETURN QUERY
+	SELECT 'foreign_key_without_index', format('%I.%I %I', n.nspname, c.relname, k.conname),
+		   greatest(c.reltuples, 0)::numeric, NULL::numeric,
+		   format('no index leads with (%s), where deletes and key updates in %I.%I look', cols.list, rn.nspname, r.relname),
+		   format('CREATE INDEX %sON %I.%I (%s)', CASE c.relkind WHEN 'p' THEN '' ELSE 'CONCURRENTLY ' END,
+				  n.nspname, c.relname, cols.list), false
+	FROM pg_constraint AS k
+	JOIN pg_class AS c ON c.oid = k.conrelid
+	JOIN pg_namespace AS n ON n.oid = c.relnamespace
+	JOIN pg_class AS r ON r.oid = k.confrelid
+	JOIN pg_namespace AS rn ON rn.oid = r.relnamespace
+	CROSS JOIN LATERAL (
+		SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY u.ord)
+		FROM unnest(k.conkey) WITH ORDINALITY AS u(num, ord)
+		JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = u.num) AS cols(list)
+	WHERE k.contype = 'f' AND k.conparentid = 0
+	  AND c.relpersistence <> 't' AND n.nspname NOT LIKE 'pg\_%'
+	  AND NOT EXISTS (
+		SELECT FROM pg_index AS i
+		JOIN pg_class AS x ON x.oid = i.indexrelid
+		JOIN pg_am AS m ON m.oid = x.relam
+		WHERE i.indrelid = k.conrelid AND i.indisvalid AND i.indnkeyatts >= cardinality(k.conkey)
+		  AND m.amname IN ('btree', 'hash')
+		  AND (i.indkey::int2[])[0:cardinality(k.conkey) - 1] @> k.conkey
+		  AND (i.indkey::int2[])[0:cardinality(k.conkey) - 1] <@ k.conkey
+		  AND (i.indpred IS NULL
+			   OR cardinality(k.conkey) = 1
+				  AND i.indpred::text LIKE format('{NULLTEST :arg {VAR :varno 1 :varattno %s %% :nulltesttype 1 %%', k.conkey[1])))
+	  AND (server_version < 180000 OR (to_jsonb(k) ->> 'conenforced')::boolean)
+	  AND NOT EXISTS (SELECT FROM pg_depend AS d
+					  WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e');
+
+	-- Inherited constraints follow their parent; one that is declared NOT
+	-- ENFORCED (from 18 on) is not to be checked at all.
+	RETURN QUERY
+	SELECT 'unvalidated_constraints', format('%I.%I %I', n.nspname, coalesce(c.relname, t.typname), k.conname),
+		   1::numeric, NULL::numeric,
+		   CASE k.contype WHEN 'f' THEN 'rows older than this foreign key were never checked'
+						  ELSE 'rows older than this constraint were never checked' END,
+		   format('ALTER %s %I.%I VALIDATE CONSTRAINT %I',
+				  CASE WHEN t.oid IS NOT NULL THEN 'DOMAIN' WHEN c.relkind = 'f' THEN 'FOREIGN TABLE' ELSE 'TABLE' END,
+				  n.nspname, coalesce(c.relname, t.typname), k.conname), false
+	FROM pg_constraint AS k
+	LEFT JOIN pg_class AS c ON c.oid = k.conrelid
+	LEFT JOIN pg_type AS t ON t.oid = k.contypid
+	JOIN pg_namespace AS n ON n.oid = coalesce(c.relnamespace, t.typnamespace)
+	WHERE NOT k.convalidated AND k.conparentid = 0 AND k.conislocal
+	  AND coalesce(c.relpersistence, 'p') <> 't' AND n.nspname NOT LIKE 'pg\_%'
+	  AND (server_version < 180000 OR (to_jsonb(k) ->> 'conenforced')::boolean);
+
+	-- A partition's trigger is told only if its parent's is enabled.
+	RETURN QUERY
+	SELECT DISTINCT ON (2)
+		   'disabled_triggers', format('%I.%I %I', n.nspname, c.relname, coalesce(k.conname, g.tgname)),
+		   1::numeric, NULL::numeric,
+		   CASE WHEN g.tgisinternal THEN 'the constraint is not enforced when this table changes'
+				ELSE 'the trigger is disabled' END,
+		   CASE WHEN g.tgisinternal THEN format('ALTER TABLE %I.%I ENABLE TRIGGER ALL', n.nspname, c.relname)
+				ELSE format('ALTER TABLE %I.%I ENABLE TRIGGER %I', n.nspname, c.relname, g.tgname) END, false
+	FROM pg_trigger AS g
+	JOIN pg_class AS c ON c.oid = g.tgrelid
+	JOIN pg_namespace AS n ON n.oid = c.relnamespace
+	LEFT JOIN pg_constraint AS k ON k.oid = g.tgconstraint AND g.tgisinternal
+	WHERE g.tgenabled = 'D' AND c.relpersistence <> 't' AND n.nspname NOT LIKE 'pg\_%'
+	  AND NOT EXISTS (SELECT FROM pg_trigger AS p WHERE p.oid = g.tgparentid AND p.tgenabled = 'D')
+	ORDER BY 2;
+END $function$;
+COMMENT ON FUNCTION dbutil.health_measure_tables() IS
+	'what the checks on tables, constraints and triggers of the current database see, for dbutil.health';
+
+-- Indexes of the current database.  Sizes are relpages, as of the last VACUUM,
+-- ANALYZE or CREATE INDEX: asking for the real size would wait for locks.
+CREATE FUNCTION dbutil.health_measure_indexes() RETURNS SETOF dbutil.health_measure
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	AS $function$
+DECLARE
+	page_mb numeric := current_setting('block_size')::numeric / 1048576;
+	counting boolean := current_setting('track_counts');
+	min_pages integer := ceil(1 / page_mb);		-- a megabyte
+	stats_days numeric;
+BEGIN
+	-- CREATE INDEX CONCURRENTLY leaves its index invalid while it runs; the lock
+	-- that it holds on the table all may see.
+	RETURN QUERY
+	SELECT 'invalid_indexes', format('%I.%I', n.nspname, x.relname), x.relpages * page_mb, NULL::numeric,
+		   CASE x.relkind WHEN 'I' THEN format('some partitions of %I have no index attached to it', c.relname)
+						  ELSE format('an index of %I that was not built to the end, or is being dropped', c.relname) END,
+		   -- a partitioned index becomes valid when all of its partitions have theirs
+		   CASE WHEN x.relkind = 'I' THEN NULL
+				WHEN x.relname ~ '_cc(new|old)\d*$' THEN format('DROP INDEX CONCURRENTLY %I.%I', n.nspname, x.relname)
+				ELSE format('REINDEX INDEX CONCURRENTLY %I.%I', n.nspname, x.relname) END, false
+	FROM pg_index AS i
+	JOIN pg_class AS x ON x.oid = i.indexrelid
+	JOIN pg_class AS c ON c.oid = i.indrelid
+	JOIN pg_namespace AS n ON n.oid = x.relnamespace
+	WHERE NOT (i.indisvalid AND i.indisready AND i.indislive) AND x.relpersistence <> 't'
+	  AND NOT EXISTS (
+		SELECT FROM pg_locks AS l
+		WHERE l.locktype = 'relation' AND l.relation = i.indrelid AND l.granted AND l.mode = 'ShareUpdateExclusiveLock'
+		  AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()));
+
+	-- Duplicates: the same in all that decides what an index can do.  Of each
+	-- such set the one that guards most stays, then the oldest; a unique index
+	-- guards what it guards, and NULLs and the time of the check are part of
+	-- that.  Expressions are compared as they are stored, less their place in
+	-- the source text.
+	RETURN QUERY
+	WITH alike AS MATERIALIZED (
+		SELECT array_agg(i.indexrelid) AS members
+		FROM pg_index AS i
+		WHERE i.indisvalid AND NOT i.indisexclusion
+		GROUP BY i.indrelid, i.indnkeyatts, i.indkey::text, i.indclass::text, i.indcollation::text, i.indoption::text
+		HAVING count(*) > 1
+	), candidate AS MATERIALIZED (
+		SELECT i.indexrelid, i.indrelid, i.indisunique, x.relpages, x.relispartition, n.nspname, x.relname,
+			   i.indisprimary OR i.indisreplident AS is_key,
+			   (SELECT k.conname FROM pg_depend AS d JOIN pg_constraint AS k ON k.oid = d.refobjid
+				WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid
+				  AND d.refclassid = 'pg_constraint'::regclass AND d.deptype = 'i') AS conname,
+			   -- by a foreign key
+			   EXISTS (SELECT FROM pg_depend AS d
+					   WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = i.indexrelid
+						 AND d.classid = 'pg_constraint'::regclass) AS is_referenced,
+			   CASE WHEN i.indisunique THEN concat_ws(' ', i.indimmediate, i.indnullsnotdistinct) END AS guard,
+			   concat_ws(' / ', x.relam, i.indnkeyatts, i.indkey, i.indclass, i.indcollation, i.indoption,
+						 coalesce(regexp_replace(i.indexprs::text, ':location -?\d+', '', 'g'), ''),
+						 coalesce(regexp_replace(i.indpred::text, ':location -?\d+', '', 'g'), ''),
+						 (SELECT string_agg(a.attoptions::text, ' ' ORDER BY a.attnum) FROM pg_attribute AS a
+						  WHERE a.attrelid = i.indexrelid AND a.attoptions IS NOT NULL)) AS shape
+		FROM alike AS s
+		CROSS JOIN unnest(s.members) AS u(indexrelid)
+		JOIN pg_index AS i ON i.indexrelid = u.indexrelid
+		JOIN pg_class AS x ON x.oid = i.indexrelid
+		JOIN pg_namespace AS n ON n.oid = x.relnamespace
+		WHERE x.relpersistence <> 't' AND n.nspname NOT LIKE 'pg\_%' AND n.nspname <> 'information_schema'
+	), paired AS (
+		SELECT c.*, first_value(c.indexrelid) OVER w AS keep_oid, first_value(c.relname) OVER w AS keep_name,
+			   first_value(c.indexrelid) OVER g AS guard_oid, first_value(c.relname) OVER g AS guard_name
+		FROM candidate AS c
+		WINDOW w AS (PARTITION BY c.indrelid, c.shape
+					 ORDER BY c.is_key DESC, c.is_referenced DESC, c.conname IS NOT NULL DESC, c.indisunique DESC,
+							  c.relispartition DESC, c.indexrelid),
+			   g AS (PARTITION BY c.indrelid, c.shape, c.guard
+					 ORDER BY c.is_key DESC, c.is_referenced DESC, c.conname IS NOT NULL DESC, c.indisunique DESC,
+							  c.relispartition DESC, c.indexrelid)
+	)
+	SELECT 'duplicate_indexes', format('%I.%I', p.nspname, p.relname), p.relpages * page_mb, NULL::numeric,
+		   format('it does nothing that %I does not', CASE WHEN p.indisunique THEN p.guard_name ELSE p.keep_name END),
+		   CASE WHEN p.conname IS NOT NULL THEN format('ALTER TABLE %I.%I DROP CONSTRAINT %I', cn.nspname, c.relname, p.conname)
+				WHEN c.relkind = 'p' THEN format('DROP INDEX %I.%I', p.nspname, p.relname)
+				ELSE format('DROP INDEX CONCURRENTLY %I.%I', p.nspname, p.relname) END, false
+	FROM paired AS p
+	JOIN pg_class AS c ON c.oid = p.indrelid
+	JOIN pg_namespace AS cn ON cn.oid = c.relnamespace
+	WHERE p.indexrelid <> CASE WHEN p.indisunique THEN p.guard_oid ELSE p.keep_oid END
+	  AND NOT p.is_key AND NOT p.is_referenced
+	  AND NOT p.relispartition;		-- told by its parent, and not to be dropped alone
+
+	-- Scans are counted where they happen, so a standby cannot judge.  The
+	-- archiver's statistics are as old as the last start after initdb or a
+	-- crash, when all others began anew, too.
+	IF NOT pg_is_in_recovery() THEN
+		SELECT extract(epoch FROM clock_timestamp() - greatest(d.stats_reset, a.stats_reset)) / 86400
+		INTO stats_days
+		FROM pg_stat_database AS d, pg_stat_archiver AS a
+		WHERE d.datname = current_database();
+		RETURN QUERY
+		SELECT 'unused_indexes', format('%I.%I', n.nspname, x.relname),
+			   CASE WHEN counting THEN x.relpages * page_mb END, coalesce(stats_days, 0),
+			   CASE WHEN counting THEN format('used by %s scans in %s days', pg_stat_get_numscans(x.oid), round(stats_days, 1))
+					ELSE 'track_counts is off' END,
+			   format('DROP INDEX CONCURRENTLY %I.%I', n.nspname, x.relname), false
+		FROM pg_class AS x
+		JOIN pg_index AS i ON i.indexrelid = x.oid
+		JOIN pg_namespace AS n ON n.oid = x.relnamespace
+		WHERE x.relpages >= min_pages AND x.relkind = 'i' AND x.relpersistence <> 't' AND NOT x.relispartition
+		  AND i.indisvalid AND NOT (i.indisunique OR i.indisexclusion OR i.indisreplident)
+		  AND i.indexprs IS NULL		-- these feed the planner with statistics
+		  AND n.nspname NOT LIKE 'pg\_%'
+		  AND pg_stat_get_numscans(x.oid) <= 20
+		  AND NOT EXISTS (SELECT FROM pg_depend AS d
+						  WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indrelid AND d.deptype = 'e');
+	END IF;
+END $function$;
+COMMENT ON FUNCTION dbutil.health_measure_indexes() IS
+	'what the checks on indexes of the current database see, for dbutil.health';
+
+-- Sequences.  pg_sequences keeps a lock on each sequence it looks at until the
+-- transaction ends, so ten thousand of them would fill the lock table.
+CREATE FUNCTION dbutil.health_sequence_position(seq oid) RETURNS bigint
+	LANGUAGE c STABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'dbutil_health_sequence_position';
+COMMENT ON FUNCTION dbutil.health_sequence_position(oid) IS
+	'where a sequence stands, without waiting for a lock or keeping one. NULL: no such sequence, it is locked against reading or is not there on a standby, or you have neither SELECT nor USAGE on it';
+
+CREATE FUNCTION dbutil.health_measure_sequences() RETURNS SETOF dbutil.health_measure
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	AS $function$
+BEGIN
+	-- A sequence feeds the columns that own it (serial, identity) and those
+	-- whose default draws from it.  One that cycles has no end.
+	RETURN QUERY
+	WITH source AS MATERIALIZED (
+		SELECT c.oid, n.nspname, c.relname, q.seqtypid, q.seqmin, q.seqmax, q.seqincrement
+		FROM pg_sequence AS q
+		JOIN pg_class AS c ON c.oid = q.seqrelid
+		JOIN pg_namespace AS n ON n.oid = c.relnamespace
+		WHERE NOT q.seqcycle AND c.relpersistence <> 't'
+	), feeds AS (
+		SELECT s.oid, d.refobjid AS relid, d.refobjsubid AS num
+		FROM source AS s
+		JOIN pg_depend AS d ON d.classid = 'pg_class'::regclass AND d.objid = s.oid
+		WHERE d.refclassid = 'pg_class'::regclass AND d.deptype IN ('a', 'i') AND d.refobjsubid > 0
+		UNION
+		SELECT s.oid, f.adrelid, f.adnum
+		FROM source AS s
+		JOIN pg_depend AS d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = s.oid
+		JOIN pg_attrdef AS f ON f.oid = d.objid
+		WHERE d.classid = 'pg_attrdef'::regclass
+	), narrowest AS (
+		SELECT DISTINCT ON (f.oid) f.oid, f.relid, a.attname, w.bytes
+		FROM feeds AS f
+		JOIN pg_attribute AS a ON a.attrelid = f.relid AND a.attnum = f.num
+		JOIN pg_type AS t ON t.oid = a.atttypid
+		CROSS JOIN LATERAL (SELECT CASE coalesce(nullif(t.typbasetype, 0), t.oid)
+								   WHEN 'int2'::regtype THEN 2 WHEN 'int4'::regtype THEN 4 ELSE 8 END) AS w(bytes)
+		ORDER BY f.oid, w.bytes, f.relid, f.num
+	), reach AS (
+		SELECT s.*, v.relid, v.attname, coalesce(v.bytes, 8) AS bytes, z.stands_at,
+			   -- the first and the last value it can give to its column, in its direction
+			   CASE WHEN s.seqincrement > 0 THEN s.seqmin ELSE s.seqmax END::numeric AS first_value,
+			   CASE WHEN s.seqincrement > 0 THEN least(s.seqmax, round(2::numeric ^ (8 * coalesce(v.bytes, 8) - 1)) - 1)
+					ELSE greatest(s.seqmin, -round(2::numeric ^ (8 * coalesce(v.bytes, 8) - 1))) END AS final_value
+		FROM source AS s
+		LEFT JOIN narrowest AS v ON v.oid = s.oid
+		CROSS JOIN LATERAL (SELECT dbutil.health_sequence_position(s.oid)) AS z(stands_at)
+	)
+	SELECT 'sequence_exhaustion', format('%I.%I', r.nspname, r.relname),
+		   CASE WHEN r.final_value = r.first_value THEN 100 * sign(abs(r.stands_at - r.first_value))
+				ELSE 100 * (r.stands_at - r.first_value) / (r.final_value - r.first_value) END, NULL::numeric,
+		   CASE WHEN r.stands_at IS NULL THEN 'the value of the sequence is hidden, or it is locked'
+				WHEN r.relid IS NULL THEN format('at %s of %s', r.stands_at, r.final_value)
+				ELSE format('at %s of %s, for %I.%I (%I)', r.stands_at, r.final_value, tn.nspname, t.relname, r.attname) END,
+		   CASE WHEN r.stands_at IS NULL THEN NULL
+				WHEN r.relid IS NOT NULL AND r.bytes < 8
+				THEN format('ALTER TABLE %I.%I ALTER COLUMN %I TYPE bigint; ALTER SEQUENCE %I.%I AS bigint',
+							tn.nspname, t.relname, r.attname, r.nspname, r.relname)
+				WHEN r.seqtypid <> 'int8'::regtype THEN format('ALTER SEQUENCE %I.%I AS bigint', r.nspname, r.relname)
+				WHEN r.seqincrement > 0 AND r.seqmax < 9223372036854775807 THEN format('ALTER SEQUENCE %I.%I NO MAXVALUE', r.nspname, r.relname)
+				END,
+		   r.stands_at IS NULL AND NOT coalesce(has_sequence_privilege(r.oid, 'SELECT, USAGE'), true)
+	FROM reach AS r
+	LEFT JOIN pg_class AS t ON t.oid = r.relid
+	LEFT JOIN pg_namespace AS tn ON tn.oid = t.relnamespace;
+END $function$;
+COMMENT ON FUNCTION dbutil.health_measure_sequences() IS
+	'how much is used of each sequence of the current database, for dbutil.health';
+
+-- The judge: puts what was measured beside the thresholds that hold for it.
+CREATE FUNCTION dbutil.health(level text DEFAULT 'full',
+	OUT check_name text, OUT object_name text, OUT status text, OUT value numeric, OUT unit text,
+	OUT warn numeric, OUT critical numeric, OUT message text, OUT advice text,
+	OUT suggested_sql text, OUT silenced boolean, OUT needs text)
+	RETURNS SETOF record
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	-- a look at the server's health takes no workers from it, and compiles nothing
+	SET max_parallel_workers_per_gather = 0
+	SET jit = off
+	AS $function$
+DECLARE
+	want_full boolean := level = 'full';
+	measure text;
+	seen dbutil.health_measure[];
+	measures dbutil.health_measure[];
+	failed text[] := '{}';
 BEGIN
 	IF level IS NULL OR level NOT IN ('quick', 'full') THEN
 		RAISE EXCEPTION 'invalid value for parameter "level": "%"', coalesce(level, 'null')
 			USING ERRCODE = 'invalid_parameter_value', HINT = 'Use one of: quick, full.';
 	END IF;
+
+	-- A measure that fails makes its checks unknown and leaves the others alone.
+	FOR measure IN SELECT DISTINCT c.measured_by FROM dbutil.health_checks AS c
+				   WHERE c.level = 'quick' OR want_full ORDER BY 1
+	LOOP
+		BEGIN
+			EXECUTE format('SELECT array_agg(m) FROM dbutil.%I() AS m', 'health_measure_' || measure) INTO seen;
+			measures := measures || seen;
+		EXCEPTION WHEN OTHERS THEN
+			measures := measures || ARRAY(
+				SELECT (c.check_name, 'all', NULL, NULL, SQLERRM, NULL, SQLSTATE = '42501')::dbutil.health_measure
+				FROM dbutil.health_checks AS c
+				WHERE c.measured_by = measure AND (c.level = 'quick' OR want_full));
+			failed := failed || measure;
+		END;
+	END LOOP;
+
 	RETURN QUERY
-	WITH m AS (
-		SELECT * FROM dbutil.health_measure_sessions()
-		UNION ALL SELECT * FROM dbutil.health_measure_server()
-		UNION ALL SELECT o.* FROM dbutil.health_measure_objects() AS o WHERE full_wanted
-	), found AS (
-		SELECT c.*, m.object_name, m.measured, m.suggested_sql
-		FROM dbutil.health_checks AS c LEFT JOIN m ON m.check_name = c.check_name
-		WHERE c.level = 'quick' OR full_wanted
-	), judged AS (
-		SELECT f.*, s.silenced_until > now() AS is_silenced,
-			   CASE WHEN s.check_name IS NULL THEN f.warn ELSE s.warn END AS w,
-			   CASE WHEN s.check_name IS NULL THEN f.critical ELSE s.critical END AS k,
-			   f.critical < f.warn AS lower_is_worse
-		FROM found AS f
+	WITH judged AS (
+		SELECT c.check_name, coalesce(m.object_name, 'none') AS object_name, c.unit, m.value,
+			   t.warn, t.critical, m.evidence, t.min_evidence, c.evidence_unit, c.description, c.advice, c.needs,
+			   m.message, m.suggested_sql, m.hidden, c.measured_by,
+			   CASE WHEN m.check_name IS NULL THEN 'ok'		-- nothing to find fault with
+					WHEN m.value IS NULL OR m.evidence < t.min_evidence THEN 'unknown'
+					WHEN CASE WHEN c.lower_is_worse THEN m.value <= t.critical ELSE m.value >= t.critical END THEN 'critical'
+					WHEN CASE WHEN c.lower_is_worse THEN m.value <= t.warn ELSE m.value >= t.warn END THEN 'warn'
+					ELSE 'ok' END AS status
+		FROM dbutil.health_checks AS c
+		LEFT JOIN unnest(measures) AS m ON m.check_name = c.check_name
 		LEFT JOIN LATERAL (
-			SELECT * FROM dbutil.health_settings AS h
-			WHERE h.check_name = f.check_name AND f.object_name LIKE h.object_pattern
-			ORDER BY length(h.object_pattern) DESC LIMIT 1) AS s ON true
+			SELECT h.* FROM dbutil.health_settings AS h
+			WHERE h.check_name = c.check_name AND coalesce(m.object_name, 'none') LIKE h.object_pattern
+			ORDER BY length(h.object_pattern) DESC, h.object_pattern COLLATE "C" LIMIT 1) AS s ON true
+		CROSS JOIN LATERAL (
+			SELECT coalesce(s.warn, c.warn), coalesce(s.critical, c.critical),
+				   coalesce(s.min_evidence, c.min_evidence)) AS t(warn, critical, min_evidence)
+		WHERE (c.level = 'quick' OR want_full) AND coalesce(s.enabled, true)
 	)
-	SELECT j.check_name, coalesce(j.object_name, 'none'),
-		   CASE WHEN j.object_name IS NULL THEN 'ok'		-- no such object, nothing wrong with it
-				WHEN j.measured IS NULL THEN 'unknown'
-				WHEN j.lower_is_worse AND j.measured < j.k THEN 'critical'
-				WHEN j.lower_is_worse AND j.measured < j.w THEN 'warn'
-				WHEN NOT coalesce(j.lower_is_worse, false) AND j.measured >= j.k THEN 'critical'
-				WHEN NOT coalesce(j.lower_is_worse, false) AND j.measured >= j.w THEN 'warn'
-				ELSE 'ok' END,
-		   round(j.measured, 2), j.unit, j.w, j.k, j.message, j.advice, j.suggested_sql,
-		   coalesce(j.is_silenced, false)
+	SELECT j.check_name, j.object_name, j.status, round(j.value, 2), j.unit, j.warn, j.critical,
+		   CASE WHEN j.status = 'unknown' AND j.value IS NOT NULL
+				THEN format('not judged yet, %s of %s %s: %s', round(j.evidence, 1), j.min_evidence, j.evidence_unit, j.message)
+				ELSE coalesce(j.message, j.description || ': none') END,
+		   j.advice, CASE WHEN j.status IN ('warn', 'critical') THEN j.suggested_sql END,
+		   EXISTS (SELECT FROM dbutil.health_silences AS q
+				   WHERE q.check_name = j.check_name AND j.object_name LIKE q.object_pattern
+					 AND q.silenced_until > clock_timestamp()),
+		   CASE WHEN j.status <> 'unknown' THEN NULL
+				WHEN j.hidden THEN j.needs
+				WHEN j.measured_by = ANY (failed) THEN 'a check that works' END
 	FROM judged AS j;
 END $function$;
 COMMENT ON FUNCTION dbutil.health(text) IS
-	'one row per check and object: status ok | warn | critical | unknown (not enough privilege), value with unit and thresholds, what it means, what to do. level: quick (no catalogs of user tables) | full. Error: 22023 another level';
+	'one row per check and object: status ok | warn | critical | unknown, value in unit with the thresholds that hold for it, what was seen, advice, for warn and critical SQL to think about before running it (NULL: none), silenced by dbutil.health_silences, and needs: the privilege that an unknown lacks (NULL: it lacks something else, see message). A check that found no object says ok for "none". level: quick (sessions, server, replication; no catalogs of user tables) | full. Error: 22023 another level';
 
 CREATE VIEW dbutil.health AS
-	SELECT h.check_name, h.object_name, h.status, h.measured, h.unit, h.warn, h.critical,
-		   h.message, h.advice, h.suggested_sql, h.silenced
+	SELECT h.check_name, h.object_name, h.status, h.value, h.unit, h.warn, h.critical,
+		   h.message, h.advice, h.suggested_sql, h.silenced, h.needs
 	FROM dbutil.health('full') AS h;
 COMMENT ON VIEW dbutil.health IS
-	'all health checks of the server and the current database; see the function of the same name';
+	'all health checks of the server and the current database, as your role sees them; see the function of the same name';
 GRANT SELECT ON dbutil.health TO PUBLIC;
+
+-- What tracking and pg_stat_activity know of one service.
+CREATE FUNCTION dbutil.health_service(service text) RETURNS jsonb
+	LANGUAGE plpgsql STABLE STRICT
+	SET search_path = pg_catalog, pg_temp
+	AS $function$
+DECLARE
+	tracked jsonb;
+	sessions jsonb;
+BEGIN
+	-- state is hidden, and NULL, in sessions of other roles
+	SELECT jsonb_build_object(
+			   'connections', count(*),
+			   'active', CASE WHEN coalesce(bool_and(a.state IS NOT NULL), true) THEN count(*) FILTER (WHERE a.state = 'active') END,
+			   'idle_in_transaction', CASE WHEN coalesce(bool_and(a.state IS NOT NULL), true)
+										   THEN count(*) FILTER (WHERE a.state LIKE 'idle in transaction%') END,
+			   'waiting_for_lock', CASE WHEN coalesce(bool_and(a.state IS NOT NULL), true)
+										THEN count(*) FILTER (WHERE a.wait_event_type = 'Lock') END,
+			   'longest_transaction_s', CASE WHEN coalesce(bool_and(a.state IS NOT NULL), true)
+											 THEN round(coalesce(max(extract(epoch FROM clock_timestamp() - a.xact_start)), 0), 1) END)
+	INTO sessions
+	FROM pg_stat_activity AS a
+	WHERE a.application_name = health_service.service AND a.datid IS NOT NULL AND a.pid <> pg_backend_pid();
+
+	BEGIN
+		SELECT to_jsonb(s) - 'service' INTO tracked
+		FROM dbutil.services AS s WHERE s.service = health_service.service;
+		tracked := coalesce(tracked, jsonb_build_object('calls', 0)) || (
+			SELECT jsonb_build_object(
+					   'mean_transaction_ms', sum(t.total_time) / nullif(sum(t.commits + t.rollbacks), 0),
+					   'max_transaction_ms', max(t.max_time), 'max_commit_ms', max(t.max_commit_time))
+			FROM dbutil.transactions AS t WHERE t.service = health_service.service);
+		tracked := tracked || '{"status": "ok"}';
+	EXCEPTION WHEN object_not_in_prerequisite_state OR insufficient_privilege THEN
+		-- tracking needs preload; the verdict does not
+		tracked := jsonb_build_object('status', 'unknown', 'reason', SQLERRM);
+	END;
+	RETURN jsonb_build_object('name', service, 'sessions', sessions, 'tracked', tracked);
+END $function$;
+COMMENT ON FUNCTION dbutil.health_service(text) IS
+	'one service for dbutil.check_database_health: sessions are the other sessions whose application_name it is (null where your role may not see what they do), tracked its totals in dbutil.services and dbutil.transactions since the last reset, times in milliseconds; status unknown with a reason where nothing is tracked';
 
 CREATE FUNCTION dbutil.check_database_health(service text DEFAULT NULL, level text DEFAULT 'full')
 	RETURNS jsonb
@@ -693,52 +1352,68 @@ CREATE FUNCTION dbutil.check_database_health(service text DEFAULT NULL, level te
 	SET search_path = pg_catalog, pg_temp
 	AS $function$
 DECLARE
-	result jsonb;
+	report jsonb;
+	started timestamptz := pg_postmaster_start_time();
 BEGIN
+	-- A check counts once, with the worst of its objects, so that a thousand
+	-- small findings do not hide a big one, nor a thousand good objects a bad.
+	WITH found AS MATERIALIZED (
+		SELECT h.*, array_position(ARRAY['critical', 'warn', 'unknown', 'ok'], h.status) AS severity
+		FROM dbutil.health(level) AS h
+	), per_check AS (
+		SELECT f.check_name, min(f.severity) FILTER (WHERE NOT f.silenced) AS severity,
+			   bool_or(f.status = 'unknown' AND f.needs IN ('pg_monitor', 'a check that works') AND NOT f.silenced) AS blind
+		FROM found AS f GROUP BY f.check_name
+	), counts AS (
+		SELECT count(*) FILTER (WHERE p.severity = 1) AS critical,
+			   count(*) FILTER (WHERE p.severity = 2) AS warn,
+			   count(*) FILTER (WHERE p.severity = 3) AS not_known,
+			   count(*) FILTER (WHERE p.severity = 4) AS ok,
+			   bool_or(p.blind) AS blind
+		FROM per_check AS p
+	), worst AS (
+		SELECT f.* FROM found AS f
+		WHERE f.severity <= 2 AND NOT f.silenced
+		ORDER BY f.severity, f.check_name, f.value DESC, f.object_name
+		LIMIT 20
+	)
 	SELECT jsonb_build_object(
-		'status', CASE WHEN bool_or(h.status = 'critical' AND NOT h.silenced) THEN 'critical'
-					   WHEN bool_or(h.status = 'warn' AND NOT h.silenced) THEN 'warn'
-					   WHEN bool_or(h.status = 'unknown') THEN 'unknown'
-					   ELSE 'ok' END,
-		'counts', jsonb_build_object(
-			'ok', count(*) FILTER (WHERE h.status = 'ok'),
-			'warn', count(*) FILTER (WHERE h.status = 'warn' AND NOT h.silenced),
-			'critical', count(*) FILTER (WHERE h.status = 'critical' AND NOT h.silenced),
-			'unknown', count(*) FILTER (WHERE h.status = 'unknown'),
-			'silenced', count(*) FILTER (WHERE h.silenced)),
-		'findings', coalesce((jsonb_agg(jsonb_build_object(
-				'check', h.check_name, 'object', h.object_name, 'status', h.status,
-				'value', h.measured, 'unit', h.unit, 'message', h.message, 'advice', h.advice)
-				ORDER BY array_position(ARRAY['critical', 'warn'], h.status), h.check_name, h.object_name)
-			FILTER (WHERE h.status IN ('critical', 'warn') AND NOT h.silenced)), '[]'))
-	INTO result
-	FROM dbutil.health(level) AS h;
+		'status', CASE WHEN c.critical > 0 THEN 'critical' WHEN c.warn > 0 THEN 'warn' WHEN c.blind THEN 'unknown' ELSE 'ok' END,
+		'score', CASE WHEN c.critical + c.warn + c.ok > 0 THEN greatest(0, 100 - 25 * c.critical - 5 * c.warn) END,
+		'level', level,
+		'checked_at', clock_timestamp(),
+		'counts', jsonb_build_object('ok', c.ok, 'warn', c.warn, 'critical', c.critical, 'unknown', c.not_known,
+									 'silenced', (SELECT count(*) FROM found AS f WHERE f.severity <= 2 AND f.silenced)),
+		'findings_total', (SELECT count(*) FROM found AS f WHERE f.severity <= 2 AND NOT f.silenced),
+		'findings', coalesce((
+			SELECT jsonb_agg(jsonb_build_object(
+				'check', w.check_name, 'object', w.object_name, 'status', w.status, 'value', w.value, 'unit', w.unit,
+				'warn', w.warn, 'critical', w.critical, 'message', w.message, 'advice', w.advice,
+				'suggested_sql', w.suggested_sql)
+				ORDER BY w.severity, w.check_name, w.value DESC, w.object_name)
+			FROM worst AS w), '[]'),
+		'unknown', coalesce((
+			SELECT jsonb_agg(jsonb_build_object('check', u.check_name, 'objects', u.objects, 'needs', u.needs, 'message', u.message)
+							 ORDER BY u.check_name)
+			FROM (SELECT f.check_name, count(*) AS objects, min(f.needs) AS needs, min(f.message) AS message
+				  FROM found AS f WHERE f.severity = 3 AND NOT f.silenced
+				  GROUP BY f.check_name) AS u), '[]'))
+	INTO report
+	FROM counts AS c;
 
-	-- the verdict is about the worst; a long list helps nobody
-	result := result || jsonb_build_object(
-		'findings', (SELECT coalesce(jsonb_agg(f.finding ORDER BY f.ord), '[]')
-					 FROM jsonb_array_elements(result -> 'findings') WITH ORDINALITY AS f(finding, ord)
-					 WHERE f.ord <= 20),
-		'server', jsonb_build_object(
-			'version', current_setting('server_version'),
-			'database', current_database(),
-			'role', CASE WHEN pg_is_in_recovery() THEN 'standby' ELSE 'primary' END,
-			'uptime_s', floor(extract(epoch FROM now() - pg_postmaster_start_time())),
-			'dbutil', dbutil.version()));
-
+	report := report || jsonb_build_object('server', jsonb_build_object(
+		'version', current_setting('server_version'),
+		'version_num', current_setting('server_version_num')::integer,
+		'dbutil', dbutil.version(),
+		'database', current_database(),
+		'role', CASE WHEN pg_is_in_recovery() THEN 'standby' ELSE 'primary' END,
+		'in_recovery', pg_is_in_recovery(),
+		'started_at', started,
+		'uptime_s', floor(extract(epoch FROM clock_timestamp() - started))));
 	IF service IS NOT NULL THEN
-		BEGIN
-			result := result || jsonb_build_object('service',
-				coalesce((SELECT to_jsonb(s) FROM dbutil.services AS s
-						  WHERE s.service = check_database_health.service),
-						 jsonb_build_object('service', service, 'calls', 0)));
-		EXCEPTION WHEN object_not_in_prerequisite_state THEN
-			-- tracking needs preload; the verdict does not
-			result := result || jsonb_build_object('service',
-				jsonb_build_object('service', service, 'unknown', SQLERRM));
-		END;
+		report := report || jsonb_build_object('service', dbutil.health_service(service));
 	END IF;
-	RETURN result;
+	RETURN report;
 END $function$;
 COMMENT ON FUNCTION dbutil.check_database_health(text, text) IS
-	'what a service''s /health endpoint returns: overall status, counts by status, the 20 worst findings, server facts, and with service that service''s statistics. level: quick | full. Error: 22023 another level';
+	'what a service''s /health endpoint returns. status: critical or warn if a check is, else unknown if your role lacks pg_monitor or a check failed, else ok. score: 100 less 25 for each critical check and 5 for each warning. counts: checks by their worst object, and findings silenced. findings: the 20 worst of findings_total; unknown: checks that could not judge, and why; server: facts; service (its name given): dbutil.health_service. level: quick | full. Error: 22023 another level';

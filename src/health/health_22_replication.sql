@@ -1,0 +1,92 @@
+
+-- Replication slots, standbys, archiving.
+CREATE FUNCTION dbutil.health_measure_replication() RETURNS SETOF dbutil.health_measure
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	AS $function$
+DECLARE
+	see_all boolean := pg_has_role('pg_read_all_stats', 'USAGE');
+	in_recovery boolean := pg_is_in_recovery();
+	here pg_lsn := CASE WHEN in_recovery THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END;
+	received pg_lsn;
+	receiving boolean;
+	delay numeric;
+	apply_delay numeric;
+BEGIN
+	-- Since when a slot is inactive, and whether it is a failover slot kept in
+	-- step with the primary's (inactive by design), is told from 17 on.
+	RETURN QUERY
+	WITH slot AS (
+		SELECT r.slot_name, r.active, r.temporary, r.wal_status,
+			   pg_wal_lsn_diff(here, r.restart_lsn) / 1048576 AS kept_mb,
+			   to_jsonb(r) ? 'inactive_since' AS since_known,
+			   (to_jsonb(r) ->> 'inactive_since')::timestamptz AS inactive_since,
+			   coalesce((to_jsonb(r) ->> 'synced')::boolean, false) AS synced
+		FROM pg_replication_slots AS r
+	)
+	SELECT 'replication_slots', s.slot_name::text, s.kept_mb, NULL::numeric,
+		   format('%s slot keeps %s MB of WAL', CASE WHEN s.active THEN 'the active' ELSE 'the inactive' END, round(s.kept_mb)),
+		   CASE WHEN NOT s.active THEN format('SELECT pg_drop_replication_slot(%L)', s.slot_name) END, false
+	FROM slot AS s WHERE s.kept_mb IS NOT NULL AND s.wal_status IS DISTINCT FROM 'lost'
+	UNION ALL
+	SELECT 'replication_slots_lost', s.slot_name, CASE s.wal_status WHEN 'lost' THEN 2 WHEN 'unreserved' THEN 1 ELSE 0 END, NULL,
+		   format('wal_status is %s', coalesce(s.wal_status, 'not set: the slot keeps no WAL')),
+		   CASE WHEN s.wal_status = 'lost' THEN format('SELECT pg_drop_replication_slot(%L)', s.slot_name) END, false
+	FROM slot AS s
+	UNION ALL
+	SELECT 'replication_slots_inactive', s.slot_name,
+		   CASE WHEN s.active THEN 0
+				WHEN s.since_known THEN extract(epoch FROM clock_timestamp() - s.inactive_since) END, NULL,
+		   CASE WHEN s.active THEN 'the slot is in use'
+				WHEN s.inactive_since IS NOT NULL THEN format('nobody has used the slot since %s', s.inactive_since)
+				WHEN s.since_known THEN 'nobody is using the slot; since when is not recorded'
+				ELSE 'nobody is using the slot; since when, PostgreSQL 17 and later tell' END,
+		   CASE WHEN NOT s.active THEN format('SELECT pg_drop_replication_slot(%L)', s.slot_name) END, false
+	FROM slot AS s WHERE NOT s.synced AND s.wal_status IS DISTINCT FROM 'lost';
+
+	-- A base backup is a walsender, too, but replays nothing.
+	RETURN QUERY
+	SELECT DISTINCT ON (2)
+		   'replica_lag', coalesce(r.application_name, 'unknown'),
+		   pg_wal_lsn_diff(here, r.replay_lsn) / 1048576, NULL::numeric,
+		   CASE WHEN see_all THEN format('%s of session %s, state %s', coalesce(pg_size_pretty(pg_wal_lsn_diff(here, r.replay_lsn)), 'unknown'), r.pid, r.state)
+				ELSE 'what walsenders of other roles do is hidden' END,
+		   NULL::text, NOT see_all AND r.state IS NULL
+	FROM pg_stat_replication AS r
+	WHERE r.state IS NULL OR r.state IN ('streaming', 'catchup')
+	ORDER BY 2, 3 DESC NULLS FIRST;		-- the unknown is the worst
+
+	-- Replayed all that was received: up to date, if anything is being received
+	-- at all.  Without a receiver an idle primary and a lost one look the same.
+	IF in_recovery THEN
+		received := pg_last_wal_receive_lsn();
+		receiving := EXISTS (SELECT FROM pg_stat_wal_receiver);
+		delay := extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp());
+		apply_delay := extract(epoch FROM (current_setting('recovery_min_apply_delay'))::interval);
+		RETURN QUERY SELECT 'replay_delay', 'server',
+			CASE WHEN NOT receiving THEN NULL
+				 WHEN received <= here THEN 0
+				 WHEN delay IS NOT NULL THEN greatest(delay - apply_delay, 0) END, NULL::numeric,
+			CASE WHEN NOT receiving THEN 'no WAL receiver is running: how far the primary is cannot be known'
+				 WHEN received <= here THEN 'all WAL that was received is replayed'
+				 WHEN delay IS NULL THEN 'no transaction has been replayed since this server started'
+				 ELSE format('the last replayed transaction is %s s old', round(delay)) END, NULL::text, false;
+	END IF;
+
+	-- The age of the oldest file that is ready says for how long archiving has
+	-- been failing or hanging; pg_stat_archiver could not tell that from a
+	-- quiet server.
+	IF current_setting('archive_mode') = 'always' OR (current_setting('archive_mode') = 'on' AND NOT in_recovery) THEN
+		IF has_function_privilege('pg_ls_archive_statusdir()', 'EXECUTE') THEN
+			RETURN QUERY
+			SELECT 'archiver', 'server', coalesce(greatest(extract(epoch FROM clock_timestamp() - min(f.modification)), 0), 0),
+				   NULL::numeric, format('%s files wait to be archived', count(*)), NULL::text, false
+			FROM pg_ls_archive_statusdir() AS f WHERE f.name LIKE '%.ready';
+		ELSE
+			RETURN QUERY SELECT 'archiver', 'server', NULL::numeric, NULL::numeric,
+				'the list of files to be archived is hidden', NULL::text, true;
+		END IF;
+	END IF;
+END $function$;
+COMMENT ON FUNCTION dbutil.health_measure_replication() IS
+	'what the checks on replication slots, standbys and archiving see, for dbutil.health';

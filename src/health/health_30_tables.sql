@@ -1,0 +1,152 @@
+
+-- Tables, constraints and triggers of the current database, from its catalogs
+-- and statistics.  What extensions brought, temporary tables and the system's
+-- own are left to those who made them.
+CREATE FUNCTION dbutil.health_measure_tables() RETURNS SETOF dbutil.health_measure
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	AS $function$
+DECLARE
+	counting boolean := current_setting('track_counts');
+	server_version integer := current_setting('server_version_num');
+	base_threshold numeric := current_setting('autovacuum_vacuum_threshold');
+	base_scale numeric := current_setting('autovacuum_vacuum_scale_factor');
+	base_max numeric := coalesce(current_setting('autovacuum_vacuum_max_threshold', true), '-1');	-- from 18 on
+BEGIN
+	-- A table that is being vacuumed is not overdue.  VACUUM's lock says so to
+	-- roles that may not read its progress.  Catalogs count here, too.
+	RETURN QUERY
+	WITH full_of_dead AS MATERIALIZED (
+		SELECT c.oid, c.relname, c.relnamespace, c.reltuples, c.reloptions, pg_stat_get_dead_tuples(c.oid) AS dead
+		FROM pg_class AS c
+		WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't' AND pg_stat_get_dead_tuples(c.oid) > 10000
+	)
+	SELECT 'vacuum_overdue', format('%I.%I', n.nspname, f.relname), 100 * f.dead / greatest(v.starts_at, 1), NULL::numeric,
+		   format('%s dead rows, vacuumed last: %s', f.dead,
+				  coalesce(greatest(pg_stat_get_last_vacuum_time(f.oid), pg_stat_get_last_autovacuum_time(f.oid))::text, 'never'))
+		   || CASE WHEN NOT o.enabled::boolean THEN '; autovacuum is off for this table' ELSE '' END,
+		   format('VACUUM %I.%I', n.nspname, f.relname), false
+	FROM full_of_dead AS f
+	JOIN pg_namespace AS n ON n.oid = f.relnamespace
+	CROSS JOIN LATERAL (
+		SELECT max(p.option_value) FILTER (WHERE p.option_name = 'autovacuum_enabled') AS enabled,
+			   max(p.option_value) FILTER (WHERE p.option_name = 'autovacuum_vacuum_threshold')::numeric AS threshold,
+			   max(p.option_value) FILTER (WHERE p.option_name = 'autovacuum_vacuum_scale_factor')::numeric AS scale,
+			   max(p.option_value) FILTER (WHERE p.option_name = 'autovacuum_vacuum_max_threshold')::numeric AS max_threshold
+		FROM pg_options_to_table(f.reloptions) AS p) AS o
+	CROSS JOIN LATERAL (
+		-- least() and greatest() pass over NULL
+		SELECT least(coalesce(o.threshold, base_threshold) + coalesce(o.scale, base_scale)
+					 * greatest(f.reltuples, pg_stat_get_live_tuples(f.oid), 0)::numeric,
+					 CASE WHEN coalesce(o.max_threshold, base_max) >= 0 THEN coalesce(o.max_threshold, base_max) END)) AS v(starts_at)
+	WHERE NOT EXISTS (
+		SELECT FROM pg_locks AS l
+		WHERE l.locktype = 'relation' AND l.relation = f.oid AND l.granted AND l.mode = 'ShareUpdateExclusiveLock'
+		  AND l.database IN (0, (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())));
+
+	-- Partitions are told by their parent.  A table that only grows does well
+	-- without a key; so the rows changed are what counts.
+	RETURN QUERY
+	WITH keyless AS MATERIALIZED (
+		SELECT c.oid, c.relkind, n.nspname, c.relname, format('%I.%I', n.nspname, c.relname) AS table_name
+		FROM pg_class AS c
+		JOIN pg_namespace AS n ON n.oid = c.relnamespace
+		WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence = 'p'
+		  AND n.nspname NOT LIKE 'pg\_%' AND n.nspname <> 'information_schema'
+		  AND NOT EXISTS (SELECT FROM pg_index AS i WHERE i.indrelid = c.oid AND (i.indisprimary OR i.indisreplident))
+		  AND NOT EXISTS (SELECT FROM pg_depend AS d
+						  WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+	)
+	SELECT 'table_without_primary_key', k.table_name, CASE WHEN counting THEN s.changed END, NULL::numeric,
+		   CASE WHEN counting THEN format('%s rows were updated or deleted', s.changed) ELSE 'track_counts is off' END,
+		   -- a unique index that could serve as one
+		   (SELECT format('ALTER TABLE %s ADD PRIMARY KEY USING INDEX %I', k.table_name, x.relname)
+			FROM pg_index AS i
+			JOIN pg_class AS x ON x.oid = i.indexrelid
+			WHERE i.indrelid = k.oid AND k.relkind = 'r' AND i.indisunique AND i.indisvalid AND i.indimmediate
+			  AND i.indpred IS NULL AND i.indexprs IS NULL AND 0 = ALL (i.indoption)
+			  AND NOT EXISTS (SELECT FROM pg_constraint AS q WHERE q.conindid = i.indexrelid AND q.contype IN ('u', 'x'))
+			  AND NOT EXISTS (SELECT FROM pg_attribute AS a
+							  WHERE a.attrelid = k.oid AND a.attnum = ANY (i.indkey) AND NOT a.attnotnull)
+			ORDER BY i.indexrelid LIMIT 1), false
+	FROM keyless AS k
+	CROSS JOIN LATERAL (
+		WITH RECURSIVE part(oid) AS (
+			SELECT k.oid
+			UNION ALL
+			SELECT h.inhrelid FROM part AS p JOIN pg_inherits AS h ON h.inhparent = p.oid WHERE k.relkind = 'p'
+		)
+		SELECT coalesce(sum(pg_stat_get_tuples_updated(p.oid) + pg_stat_get_tuples_deleted(p.oid)), 0)
+		FROM part AS p) AS s(changed);
+
+	-- Served by: an index whose leading columns are the key's, in any order,
+	-- whole, or partial for nothing but NULLs (which no look-up asks for).
+	RETURN QUERY
+	SELECT 'foreign_key_without_index', format('%I.%I %I', n.nspname, c.relname, k.conname),
+		   greatest(c.reltuples, 0)::numeric, NULL::numeric,
+		   format('no index leads with (%s), where deletes and key updates in %I.%I look', cols.list, rn.nspname, r.relname),
+		   format('CREATE INDEX %sON %I.%I (%s)', CASE c.relkind WHEN 'p' THEN '' ELSE 'CONCURRENTLY ' END,
+				  n.nspname, c.relname, cols.list), false
+	FROM pg_constraint AS k
+	JOIN pg_class AS c ON c.oid = k.conrelid
+	JOIN pg_namespace AS n ON n.oid = c.relnamespace
+	JOIN pg_class AS r ON r.oid = k.confrelid
+	JOIN pg_namespace AS rn ON rn.oid = r.relnamespace
+	CROSS JOIN LATERAL (
+		SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY u.ord)
+		FROM unnest(k.conkey) WITH ORDINALITY AS u(num, ord)
+		JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = u.num) AS cols(list)
+	WHERE k.contype = 'f' AND k.conparentid = 0
+	  AND c.relpersistence <> 't' AND n.nspname NOT LIKE 'pg\_%'
+	  AND NOT EXISTS (
+		SELECT FROM pg_index AS i
+		JOIN pg_class AS x ON x.oid = i.indexrelid
+		JOIN pg_am AS m ON m.oid = x.relam
+		WHERE i.indrelid = k.conrelid AND i.indisvalid AND i.indnkeyatts >= cardinality(k.conkey)
+		  AND m.amname IN ('btree', 'hash')
+		  AND (i.indkey::int2[])[0:cardinality(k.conkey) - 1] @> k.conkey
+		  AND (i.indkey::int2[])[0:cardinality(k.conkey) - 1] <@ k.conkey
+		  AND (i.indpred IS NULL
+			   OR cardinality(k.conkey) = 1
+				  AND i.indpred::text LIKE format('{NULLTEST :arg {VAR :varno 1 :varattno %s %% :nulltesttype 1 %%', k.conkey[1])))
+	  AND (server_version < 180000 OR (to_jsonb(k) ->> 'conenforced')::boolean)
+	  AND NOT EXISTS (SELECT FROM pg_depend AS d
+					  WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e');
+
+	-- Inherited constraints follow their parent; one that is declared NOT
+	-- ENFORCED (from 18 on) is not to be checked at all.
+	RETURN QUERY
+	SELECT 'unvalidated_constraints', format('%I.%I %I', n.nspname, coalesce(c.relname, t.typname), k.conname),
+		   1::numeric, NULL::numeric,
+		   CASE k.contype WHEN 'f' THEN 'rows older than this foreign key were never checked'
+						  ELSE 'rows older than this constraint were never checked' END,
+		   format('ALTER %s %I.%I VALIDATE CONSTRAINT %I',
+				  CASE WHEN t.oid IS NOT NULL THEN 'DOMAIN' WHEN c.relkind = 'f' THEN 'FOREIGN TABLE' ELSE 'TABLE' END,
+				  n.nspname, coalesce(c.relname, t.typname), k.conname), false
+	FROM pg_constraint AS k
+	LEFT JOIN pg_class AS c ON c.oid = k.conrelid
+	LEFT JOIN pg_type AS t ON t.oid = k.contypid
+	JOIN pg_namespace AS n ON n.oid = coalesce(c.relnamespace, t.typnamespace)
+	WHERE NOT k.convalidated AND k.conparentid = 0 AND k.conislocal
+	  AND coalesce(c.relpersistence, 'p') <> 't' AND n.nspname NOT LIKE 'pg\_%'
+	  AND (server_version < 180000 OR (to_jsonb(k) ->> 'conenforced')::boolean);
+
+	-- A partition's trigger is told only if its parent's is enabled.
+	RETURN QUERY
+	SELECT DISTINCT ON (2)
+		   'disabled_triggers', format('%I.%I %I', n.nspname, c.relname, coalesce(k.conname, g.tgname)),
+		   1::numeric, NULL::numeric,
+		   CASE WHEN g.tgisinternal THEN 'the constraint is not enforced when this table changes'
+				ELSE 'the trigger is disabled' END,
+		   CASE WHEN g.tgisinternal THEN format('ALTER TABLE %I.%I ENABLE TRIGGER ALL', n.nspname, c.relname)
+				ELSE format('ALTER TABLE %I.%I ENABLE TRIGGER %I', n.nspname, c.relname, g.tgname) END, false
+	FROM pg_trigger AS g
+	JOIN pg_class AS c ON c.oid = g.tgrelid
+	JOIN pg_namespace AS n ON n.oid = c.relnamespace
+	LEFT JOIN pg_constraint AS k ON k.oid = g.tgconstraint AND g.tgisinternal
+	WHERE g.tgenabled = 'D' AND c.relpersistence <> 't' AND n.nspname NOT LIKE 'pg\_%'
+	  AND NOT EXISTS (SELECT FROM pg_trigger AS p WHERE p.oid = g.tgparentid AND p.tgenabled = 'D')
+	ORDER BY 2;
+END $function$;
+COMMENT ON FUNCTION dbutil.health_measure_tables() IS
+	'what the checks on tables, constraints and triggers of the current database see, for dbutil.health';
