@@ -13,7 +13,8 @@ ORDER BY check_name, array_position(ARRAY['critical', 'warn', 'unknown', 'ok'], 
 
 \pset format unaligned
 \pset tuples_only on
-SELECT DISTINCT ON (check_name) format(E'%s, %s:\n    %s', check_name, object_name, advice)
+SELECT DISTINCT ON (check_name) format(E'%s, %s:\n%s', check_name, object_name,
+	   rtrim(regexp_replace(advice, '(.{1,88})( |$)', E'    \\1\n', 'g'), E'\n'))
 FROM dbutil.health
 WHERE status IN ('warn', 'critical') AND NOT silenced
 ORDER BY check_name, array_position(ARRAY['critical', 'warn'], status), object_name;
