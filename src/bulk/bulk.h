@@ -1,119 +1,335 @@
 /*-------------------------------------------------------------------------
  *
  * bulk.h
- *	  What the files of bulk share: the target, the input, the counts.
+ *	  Shared by the files of the bulk module.
  *
- * A call looks its target up (target.c), cuts its input into chunks whose rows
- * have the same columns (source.c), and runs one statement a chunk through SPI
- * (write.c).  All that a query text holds besides fixed words comes from the
- * catalogs, quoted and qualified; rows are bound as a parameter.
+ * A call goes through these steps, one file each:
+ *
+ *		options.c	arguments (or bulk_explain's jsonb) -> DbuBulkOptions
+ *		target.c	catalog facts of the target -> DbuTarget
+ *		key.c		the key: its columns, operators, index -> DbuKey
+ *		rows.c		array elements -> Datums of the target's column types
+ *		json.c		the same for jsonb
+ *		feed.c		NULL keys, order, duplicates, slices -> DbuBatch
+ *		shape.c		which columns, and which of them a row supplies -> DbuShape
+ *		sql.c		the text of the statements
+ *		exec.c		one statement over one batch, through SPI
+ *		match.c		which rows have a match in the target
+ *		insert.c update.c delete.c	what to run over a batch, and what became of its rows
+ *		result.c	counters -> dbutil.bulk_result
+ *
+ * A batch is a tuplestore that statements read as the relation dbutil_rows
+ * (a named tuplestore, as triggers see their transition tables).  So values
+ * never become SQL text, the planner knows the number of rows, and one
+ * prepared plan serves all batches of one shape.
+ *
+ * Lifetime: all of it lives in the SPI procedure context of the call, batches
+ * in a context of their own that is reset after each slice.  The target is
+ * locked with AccessShareLock before its facts are read; the lock is kept to
+ * the end of the transaction, so the facts stay true.
  *
  *-------------------------------------------------------------------------
  */
 #ifndef DBU_BULK_BULK_H
 #define DBU_BULK_BULK_H
 
+#include "core/compat.h"
 #include "core/module.h"
 
+#include "executor/spi.h"
 #include "fmgr.h"
-#include "lib/stringinfo.h"
-#include "utils/jsonb.h"
+#include "nodes/bitmapset.h"
+#include "nodes/pg_list.h"
+#include "utils/hsearch.h"
+#include "utils/tuplestore.h"
 
-typedef enum BulkOp
+typedef enum DbuBulkOp
 {
-	BULK_INSERT,
-	BULK_UPDATE,
-	BULK_DELETE
-} BulkOp;
+	DBU_BULK_INSERT,
+	DBU_BULK_UPDATE,
+	DBU_BULK_DELETE
+} DbuBulkOp;
 
-/* A column of the target; types and operators are ready for a query text. */
-typedef struct BulkColumn
+#define DBU_BULK_NOPS 3
+
+/* The words of the parameters, in the order of their lists in options.c. */
+typedef enum DbuOnConflict
 {
-	const char *name;
+	DBU_CONFLICT_ERROR,
+	DBU_CONFLICT_NOTHING,
+	DBU_CONFLICT_UPDATE,
+	DBU_CONFLICT_UPDATE_IF_CHANGED
+} DbuOnConflict;
+
+typedef enum DbuDuplicates
+{
+	DBU_DUPLICATES_ERROR,
+	DBU_DUPLICATES_FIRST,
+	DBU_DUPLICATES_LAST
+} DbuDuplicates;
+
+typedef enum DbuMissing
+{
+	DBU_MISSING_IGNORE,
+	DBU_MISSING_ERROR,
+	DBU_MISSING_INSERT
+} DbuMissing;
+
+/* Lists hold char *; NIL and NULL mean "not given". */
+typedef struct DbuBulkOptions
+{
+	List	   *columns;
+	int			on_conflict;	/* DbuOnConflict */
+	List	   *conflict_columns;
+	char	   *conflict_constraint;
+	List	   *update_columns;
+	int			duplicates;		/* DbuDuplicates */
+	List	   *key;
+	List	   *set_columns;
+	int			nulls_keep;		/* 1: a NULL leaves the column as it is */
+	bool		skip_unchanged;
+	int			missing;		/* DbuMissing */
+	int			chunk_rows;		/* 0: not given */
+	bool		dry_run;
+} DbuBulkOptions;
+
+typedef struct DbuColumn
+{
+	AttrNumber	attnum;
+	char	   *name;
 	const char *quoted;
-	const char *type;			/* with modifier, qualified */
-	const char *equals;			/* OPERATOR(schema.=) of the type, or NULL */
-	bool		computed;		/* generated, or identity ALWAYS: not to be given */
-} BulkColumn;
+	Oid			type;
+	int32		typmod;
+	Oid			collation;
+	bool		generated;		/* stored or virtual, or identity ALWAYS */
+} DbuColumn;
 
-typedef struct BulkTarget
+typedef struct DbuTarget
 {
 	Oid			relid;
-	const char *quoted;			/* qualified */
+	char	   *name;			/* for messages */
+	char	   *sql_name;		/* qualified and quoted */
 	char		relkind;
-	double		reltuples;		/* -1: never counted */
+	bool		tells_xmax;		/* RETURNING xmax tells insert from update */
+	bool		row_security;	/* policies apply to the caller */
+	double		reltuples;		/* <= 0: unknown */
 	int			ncolumns;
-	BulkColumn *columns;
-	List	   *primary_key;	/* of BulkColumn *, NIL: none */
-} BulkTarget;
+	DbuColumn  *columns;		/* without the dropped ones */
+	List	   *primary_key;	/* names, in key order; NIL if there is none */
+	bool		may_suppress[DBU_BULK_NOPS];	/* triggers, policies, rules may
+												 * keep a row out silently */
+	bool		has_rule[DBU_BULK_NOPS];	/* then nothing is returned */
+	const char *one_statement[DBU_BULK_NOPS];	/* why slices would show, or NULL */
+} DbuTarget;
 
-/*
- * Rows that have the same columns, bound as one parameter.  columns is NULL
- * for scalar keys.
- */
-typedef struct BulkChunk
+typedef struct DbuKey
 {
-	Datum		rows;			/* a jsonb array or an array */
-	int64		nrows;
-	List	   *columns;		/* of BulkColumn * */
-} BulkChunk;
+	int			ncolumns;
+	const DbuColumn **columns;
+	int		   *positions;		/* among the columns of the rows, -1: not there */
+	char	  **equal;			/* operators, as SQL; NULL if there is none */
+	Oid		   *less;			/* operators to sort by */
+	bool		comparable;		/* all of these exist */
+	bool		nulls_equal;	/* NULLS NOT DISTINCT */
+	char	   *index_name;		/* an index that finds rows by this key, or NULL */
+} DbuKey;
 
-typedef struct BulkSource
+typedef struct DbuPlan
 {
-	Oid			type;			/* of the parameter: JSONBOID or an array type */
-	Oid			element;		/* of the array */
-	bool		composite;		/* elements are rows (or JSON objects) */
-	bool		record;			/* elements are anonymous records */
-	List	   *record_columns; /* what the fields of a record are */
-	Datum		whole;			/* all rows */
-	int64		nrows;
-	/* cursor */
-	int64		position;
-	int64		chunk_rows;
-	Datum	   *elements;		/* of an array */
-	bool	   *nulls;
-	JsonbIterator *iterator;	/* of a jsonb array */
-	JsonbValue	pending;		/* read already, belongs to the next chunk */
-	bool		has_pending;
-} BulkSource;
+	SPIPlanPtr	plan;			/* unsaved: in a context of its own, below the call's */
+} DbuPlan;
 
-typedef struct BulkCounts
+/* What a statement is for; one plan of each for each shape. */
+typedef enum DbuPlanKind
+{
+	DBU_PLAN_WRITE,
+	DBU_PLAN_MATCH,				/* which rows have a match in the target? */
+	DBU_PLAN_INSERT_MISSING,
+	DBU_PLAN_KINDS
+} DbuPlanKind;
+
+/* Rows that supply the same columns. */
+typedef struct DbuShape
+{
+	Bitmapset  *present;		/* hash key: positions among the columns of the rows */
+	int			id;
+	DbuPlan	   *plans[DBU_PLAN_KINDS];
+} DbuShape;
+
+/* What became of one row of a batch. */
+typedef enum DbuRowState
+{
+	DBU_ROW_OPEN,
+	DBU_ROW_DONE,
+	DBU_ROW_UNCHANGED,
+	DBU_ROW_SUPPRESSED
+} DbuRowState;
+
+typedef struct DbuBatch
+{
+	DbuShape   *shape;
+	Tuplestorestate *store;
+	int64		nrows;			/* in store */
+	int64		nstates;		/* rows of the batch, > nrows for a left-over one */
+	int64		max_states;
+	uint8	   *states;			/* DbuRowState by pos - 1 */
+} DbuBatch;
+
+typedef struct DbuBulkResult
 {
 	int64		rows_in;
 	int64		inserted;
 	int64		updated;
+	int64		unchanged;
 	int64		deleted;
 	int64		conflicts;
 	int64		missing;
 	int64		suppressed;
 	int64		chunks;
-} BulkCounts;
+	int64		first_error_ord;	/* 0: none; dry runs only */
+	const char *first_sqlstate;
+	char	   *first_message;
+	bool		complete;
+} DbuBulkResult;
+
+/* Columns of a batch's rows: pos, ord, shape, then c1 .. cN. */
+#define DBU_FEED_POS 1
+#define DBU_FEED_ORD 2
+#define DBU_FEED_SHAPE 3
+#define DBU_FEED_FIRST 4
+#define DBU_FEED_NAME "dbutil_rows"
+
+typedef struct DbuBulkCall
+{
+	DbuBulkOp	op;
+	DbuBulkOptions opt;
+	DbuTarget  *target;
+	DbuKey	   *key;			/* insert: what conflicts are judged by, or NULL */
+	int			ncolumns;		/* columns of the rows ... */
+	const DbuColumn **columns;	/* ... by position */
+	TupleDesc	desc;			/* of a batch's rows */
+	HTAB	   *shape_table;
+	List	   *shapes;			/* by id */
+	DbuShape   *last_shape;
+	int			nplans;
+	List	   *update_columns;	/* DbuColumn *: opt.update_columns, looked up */
+	MemoryContext mcxt;			/* of the call */
+	MemoryContext slice_mcxt;	/* of the slice being filled */
+	DbuBulkResult res;
+} DbuBulkCall;
+
+/* One row as the sources hand it out; valid until the next one is read. */
+typedef struct DbuRow
+{
+	int64		ord;			/* from 1 */
+	Datum	   *values;			/* by position */
+	bool	   *nulls;
+	DbuShape   *shape;
+} DbuRow;
+
+/* Where rows come from.  next answers false at the end. */
+typedef struct DbuSource DbuSource;
+struct DbuSource
+{
+	bool		(*next) (DbuSource *source, DbuRow *row);
+	DbuBulkCall *call;
+	DbuRow		row;
+};
 
 /* bulk.c */
+extern const DbuModule dbu_bulk_module;
 extern int	dbu_bulk_chunk_rows;	/* dbutil.bulk_chunk_rows */
+extern DbuBulkCall *dbu_bulk_call_begin(DbuBulkOp op, Oid relid);
+extern const char *const dbu_bulk_op_names[];
+
+/* options.c */
+extern void dbu_bulk_options_from_args(DbuBulkCall *call, FunctionCallInfo fcinfo);
+extern void dbu_bulk_options_from_jsonb(DbuBulkCall *call, Datum options);
 
 /* target.c */
-extern BulkTarget *dbu_bulk_target(Oid relid, BulkOp op);
-extern BulkColumn *dbu_bulk_column(const BulkTarget *target, const char *name);
-extern List *dbu_bulk_columns(const BulkTarget *target, ArrayType *names, const char *parameter);
-extern bool dbu_bulk_is_unique(const BulkTarget *target, List *columns);
+extern DbuTarget *dbu_bulk_target_load(Oid relid);
+extern const DbuColumn *dbu_bulk_target_column(const DbuTarget *target,
+											   const char *name, const char *what);
+extern const DbuColumn *dbu_bulk_target_find(const DbuTarget *target, const char *name);
+pg_noreturn extern void dbu_bulk_error_unknown(const DbuTarget *target, const char *name,
+												   const char *what);
 
-/* source.c */
-extern BulkSource *dbu_bulk_source(Oid type, Datum rows, const BulkTarget *target,
-								   List *columns, int64 chunk_rows);
-extern bool dbu_bulk_next_chunk(BulkSource *source, const BulkTarget *target, BulkChunk *chunk);
-extern void dbu_bulk_from(StringInfo sql, const BulkSource *source, List *columns);
+/* key.c */
+extern void dbu_bulk_key_resolve(DbuBulkCall *call);
+extern bool dbu_bulk_key_supplied(const DbuBulkCall *call, const DbuShape *shape);
+extern bool dbu_bulk_key_has(const DbuKey *key, const DbuColumn *column);
+extern char *dbu_bulk_key_text(const DbuBulkCall *call, const Datum *values, const bool *nulls);
+extern bool dbu_bulk_key_steers(const DbuBulkCall *call, int64 nrows);
 
-/* write.c */
-typedef struct BulkOptions
+/* shape.c */
+extern void dbu_bulk_columns_choose(DbuBulkCall *call, TupleDesc given, bool by_position);
+extern void dbu_bulk_columns_settle(DbuBulkCall *call);
+extern int	dbu_bulk_column_position(const DbuBulkCall *call, const DbuColumn *column);
+extern DbuShape *dbu_bulk_shape_get(DbuBulkCall *call, const Bitmapset *present);
+extern DbuShape *dbu_bulk_shape_full(DbuBulkCall *call);
+
+/* rows.c, json.c */
+extern DbuSource *dbu_bulk_rows_open(DbuBulkCall *call, Datum rows, Oid type);
+extern DbuSource *dbu_bulk_json_open(DbuBulkCall *call, Datum rows);
+
+/* feed.c */
+extern void dbu_bulk_feed(DbuBulkCall *call, DbuSource *source,
+						  void (*flush) (DbuBulkCall *call, DbuBatch *batch));
+extern DbuBatch *dbu_bulk_left_over(DbuBulkCall *call, DbuBatch *batch);
+extern int64 dbu_bulk_count(const DbuBatch *batch, DbuRowState state);
+extern char *dbu_bulk_first(DbuBulkCall *call, DbuBatch *batch, DbuRowState state,
+							int64 *ord);
+
+/* exec.c */
+typedef enum DbuAnswer
 {
-	List	   *columns;		/* insert: columns; update: set_columns; NIL: all given */
-	List	   *key;			/* update, delete, and insert's conflict columns */
-	const char *on_conflict;	/* insert */
-	bool		missing_error;	/* update, delete */
-} BulkOptions;
+	DBU_ANSWER_NONE,			/* rows returned are not looked at */
+	DBU_ANSWER_POS,				/* pos: that row gets state */
+	DBU_ANSWER_POS_EQUAL,		/* pos, equal: UNCHANGED or SUPPRESSED */
+	DBU_ANSWER_TRUE				/* one boolean: counted in yes */
+} DbuAnswer;
 
-extern void dbu_bulk_write(BulkOp op, const BulkTarget *target, BulkSource *source,
-						   const BulkOptions *options, BulkCounts *counts);
+typedef struct DbuRun
+{
+	DbuAnswer	answer;
+	DbuRowState state;
+	bool		steer;			/* out of a join over the key make a nested loop */
+	int64		yes;			/* out */
+} DbuRun;
+
+extern int64 dbu_bulk_run(DbuBulkCall *call, DbuBatch *batch, DbuPlanKind kind,
+						  char *(*build) (DbuBulkCall *call, DbuShape *shape),
+						  DbuRun *run);
+extern void dbu_bulk_check(DbuBulkCall *call, DbuBatch *batch, const char *sql);
+
+/* sql.c */
+extern char *dbu_bulk_insert_sql(DbuBulkCall *call, DbuShape *shape);
+extern char *dbu_bulk_insert_missing_sql(DbuBulkCall *call, DbuShape *shape);
+extern char *dbu_bulk_update_sql(DbuBulkCall *call, DbuShape *shape);
+extern char *dbu_bulk_delete_sql(DbuBulkCall *call, DbuShape *shape);
+extern char *dbu_bulk_match_sql(DbuBulkCall *call, DbuShape *shape);
+extern bool dbu_bulk_sets(DbuBulkCall *call, const DbuShape *shape, int position);
+extern bool dbu_bulk_sets_any(DbuBulkCall *call, const DbuShape *shape);
+extern bool dbu_bulk_compares(DbuBulkCall *call, const DbuShape *shape);
+extern bool dbu_bulk_returns_xmax(const DbuBulkCall *call, const DbuShape *shape);
+
+/* insert.c, update.c, delete.c: what to do with a batch */
+extern void dbu_bulk_insert_flush(DbuBulkCall *call, DbuBatch *batch);
+extern void dbu_bulk_update_flush(DbuBulkCall *call, DbuBatch *batch);
+extern void dbu_bulk_delete_flush(DbuBulkCall *call, DbuBatch *batch);
+
+/* match.c */
+extern void dbu_bulk_match(DbuBulkCall *call, DbuBatch *batch, DbuRowState state);
+extern void dbu_bulk_settle_open(DbuBulkCall *call, DbuBatch *batch, DbuRowState matched);
+extern void dbu_bulk_settle_rule(DbuBulkCall *call, DbuBatch *batch, int64 *done, int64 processed);
+extern void dbu_bulk_note_error(DbuBulkCall *call, int64 ord, const char *sqlstate, char *message);
+
+/* explain.c */
+extern char *dbu_bulk_route_reason(const DbuBulkCall *call, int64 nrows);
+extern int64 dbu_bulk_slice_limit(const DbuBulkCall *call);
+
+/* result.c */
+extern Datum dbu_bulk_result_form(DbuBulkCall *call, FunctionCallInfo fcinfo,
+								  double elapsed_ms, uint64 wal_bytes);
 
 #endif							/* DBU_BULK_BULK_H */

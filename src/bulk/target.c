@@ -1,135 +1,237 @@
 /*-------------------------------------------------------------------------
  *
  * target.c
- *	  What a bulk write must know of its target, read from the catalogs.
+ *	  Facts about the target that decide how a call works, read from the
+ *	  relation once.
  *
- * Rights are not checked here: the statements run with the caller's rights and
- * PostgreSQL checks them as in any other statement.
+ * Whether a write is allowed is not asked here: the statements that are run
+ * answer that, as they do for plain SQL.
  *
  *-------------------------------------------------------------------------
  */
-#include "core/compat.h"
-#include "core/errors.h"
 #include "bulk/bulk.h"
 
-#include "access/htup_details.h"
 #include "access/relation.h"
+#include "catalog/pg_am_d.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_index.h"
-#include "catalog/pg_operator.h"
-#include "catalog/pg_type.h"
-#include "utils/array.h"
+#include "miscadmin.h"
+#include "rewrite/prs2lock.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/reltrigger.h"
+#include "utils/rls.h"
 #include "utils/syscache.h"
-#include "utils/typcache.h"
+#include "utils/varlena.h"
 
-/* The type's equality as it is written in a query whatever the search_path. */
-static const char *
-equality_of(Oid type)
+static void
+load_columns(DbuTarget *target, Relation rel)
 {
-	Oid			opr = lookup_type_cache(type, TYPECACHE_EQ_OPR)->eq_opr;
-	HeapTuple	tuple;
-	Form_pg_operator form;
-	char	   *result;
-
-	if (!OidIsValid(opr))
-		return NULL;
-	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(opr));
-	if (!HeapTupleIsValid(tuple))
-		return NULL;
-	form = (Form_pg_operator) GETSTRUCT(tuple);
-	result = psprintf("OPERATOR(%s.%s)",
-					  quote_identifier(get_namespace_name(form->oprnamespace)),
-					  NameStr(form->oprname));
-	ReleaseSysCache(tuple);
-	return result;
-}
-
-static List *
-key_of_index(const BulkTarget *target, Relation rel, Oid indexid, bool *usable)
-{
-	HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(indexid));
-	Form_pg_index index;
-	List	   *result = NIL;
-
-	if (!HeapTupleIsValid(tuple))
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_OBJECT),
-				 errmsg("index %u of \"%s\" is gone", indexid, RelationGetRelationName(rel))));
-	index = (Form_pg_index) GETSTRUCT(tuple);
-	*usable = index->indisunique && index->indisvalid && index->indimmediate &&
-		heap_attisnull(tuple, Anum_pg_index_indpred, NULL) &&
-		heap_attisnull(tuple, Anum_pg_index_indexprs, NULL);
-	for (int i = 0; *usable && i < index->indnkeyatts; i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), index->indkey.values[i] - 1);
-
-		result = lappend(result, dbu_bulk_column(target, NameStr(att->attname)));
-	}
-	ReleaseSysCache(tuple);
-	return result;
-}
-
-BulkTarget *
-dbu_bulk_target(Oid relid, BulkOp op)
-{
-	BulkTarget *target = palloc0(sizeof(BulkTarget));
-	Relation	rel = relation_open(relid, AccessShareLock);
 	TupleDesc	desc = RelationGetDescr(rel);
-	List	   *indexes;
-	ListCell   *lc;
 
-	target->relid = relid;
-	target->relkind = rel->rd_rel->relkind;
-	target->reltuples = rel->rd_rel->reltuples;
-	target->quoted = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
-												RelationGetRelationName(rel));
-
-	if (target->relkind != RELKIND_RELATION && target->relkind != RELKIND_PARTITIONED_TABLE &&
-		!(op == BULK_INSERT &&
-		  (target->relkind == RELKIND_VIEW || target->relkind == RELKIND_FOREIGN_TABLE)))
-		ereport(ERROR,
-				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-				 errmsg("\"%s\" cannot be the target of a bulk %s",
-						RelationGetRelationName(rel),
-						op == BULK_INSERT ? "insert" : op == BULK_UPDATE ? "update" : "delete"),
-				 op == BULK_INSERT ?
-				 errhint("Name a table, a partitioned table, a view or a foreign table.") :
-				 errhint("Name a table or a partitioned table.")));
-
-	target->columns = palloc0(sizeof(BulkColumn) * desc->natts);
+	target->columns = palloc0(sizeof(DbuColumn) * Max(desc->natts, 1));
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
-		BulkColumn *column;
+		DbuColumn  *column;
 
 		if (att->attisdropped)
 			continue;
 		column = &target->columns[target->ncolumns++];
+		column->attnum = att->attnum;
 		column->name = pstrdup(NameStr(att->attname));
-		column->quoted = pstrdup(quote_identifier(column->name));
-		column->type = format_type_extended(att->atttypid, att->atttypmod,
-											FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
-		column->equals = equality_of(att->atttypid);
-		column->computed = att->attgenerated != '\0' || att->attidentity == 'a';
+		column->quoted = quote_identifier(column->name);
+		column->type = att->atttypid;
+		column->typmod = att->atttypmod;
+		column->collation = att->attcollation;
+		column->generated = att->attgenerated != '\0' ||
+			att->attidentity == ATTRIBUTE_IDENTITY_ALWAYS;
 	}
+}
 
-	indexes = RelationGetIndexList(rel);
+/* The primary key's columns; and does an index check only at the statement's end? */
+static bool
+load_indexes(DbuTarget *target, Relation rel)
+{
+	bool		deferrable = false;
+	List	   *indexes = RelationGetIndexList(rel);
+	ListCell   *lc;
+
 	foreach(lc, indexes)
 	{
-		bool		usable;
+		HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(lfirst_oid(lc)));
+		Form_pg_index index;
 
-		if (lfirst_oid(lc) == rel->rd_pkindex)
-			target->primary_key = key_of_index(target, rel, lfirst_oid(lc), &usable);
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		index = (Form_pg_index) GETSTRUCT(tuple);
+		if (!index->indimmediate)
+			deferrable = true;
+		if (index->indisprimary)
+		{
+			for (int i = 0; i < index->indnkeyatts; i++)
+				target->primary_key = lappend(target->primary_key,
+											  get_attname(target->relid, index->indkey.values[i], false));
+		}
+		ReleaseSysCache(tuple);
 	}
+	list_free(indexes);
+	return deferrable;
+}
+
+static bool
+references_itself(Relation rel)
+{
+	ListCell   *lc;
+
+	foreach(lc, RelationGetFKeyList(rel))
+	{
+		if (((ForeignKeyCacheInfo *) lfirst(lc))->confrelid == RelationGetRelid(rel))
+			return true;
+	}
+	return false;
+}
+
+static void
+load_triggers(DbuTarget *target, Relation rel)
+{
+	TriggerDesc *trig = rel->trigdesc;
+	const char *statement_triggers = "triggers for each statement would see the slices";
+
+	if (trig == NULL)
+		return;
+	target->may_suppress[DBU_BULK_INSERT] |= trig->trig_insert_before_row || trig->trig_insert_instead_row ||
+		trig->trig_update_before_row;	/* of ON CONFLICT DO UPDATE */
+	target->may_suppress[DBU_BULK_UPDATE] |= trig->trig_update_before_row || trig->trig_update_instead_row;
+	target->may_suppress[DBU_BULK_DELETE] |= trig->trig_delete_before_row || trig->trig_delete_instead_row;
+
+	if (trig->trig_insert_before_statement || trig->trig_insert_after_statement ||
+		trig->trig_insert_new_table)
+		target->one_statement[DBU_BULK_INSERT] = statement_triggers;
+	if (trig->trig_update_before_statement || trig->trig_update_after_statement ||
+		trig->trig_update_new_table || trig->trig_update_old_table)
+	{
+		target->one_statement[DBU_BULK_UPDATE] = statement_triggers;
+		/* ON CONFLICT DO UPDATE fires them too */
+		target->one_statement[DBU_BULK_INSERT] = statement_triggers;
+	}
+	if (trig->trig_delete_before_statement || trig->trig_delete_after_statement ||
+		trig->trig_delete_old_table)
+		target->one_statement[DBU_BULK_DELETE] = statement_triggers;
+}
+
+static void
+load_rules(DbuTarget *target, Relation rel)
+{
+	RuleLock   *rules = rel->rd_rules;
+
+	for (int i = 0; rules != NULL && i < rules->numLocks; i++)
+	{
+		RewriteRule *rule = rules->rules[i];
+		DbuBulkOp	op;
+
+		switch (rule->event)
+		{
+			case CMD_INSERT:
+				op = DBU_BULK_INSERT;
+				break;
+			case CMD_UPDATE:
+				op = DBU_BULK_UPDATE;
+				break;
+			case CMD_DELETE:
+				op = DBU_BULK_DELETE;
+				break;
+			default:
+				continue;
+		}
+		target->may_suppress[op] = true;
+		target->has_rule[op] = true;
+		target->one_statement[op] = "a rule would see the slices";
+	}
+}
+
+static void
+check_kind(Relation rel)
+{
+	switch (rel->rd_rel->relkind)
+	{
+		case RELKIND_RELATION:
+		case RELKIND_PARTITIONED_TABLE:
+		case RELKIND_VIEW:
+		case RELKIND_FOREIGN_TABLE:
+			return;
+		default:
+			ereport(ERROR,
+					(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+					 errmsg("cannot write to relation \"%s\"", RelationGetRelationName(rel)),
+					 errdetail_relkind_not_supported(rel->rd_rel->relkind),
+					 errhint("The target must be a table, a partitioned table, a view or a foreign table.")));
+	}
+}
+
+DbuTarget *
+dbu_bulk_target_load(Oid relid)
+{
+	DbuTarget  *target = palloc0(sizeof(DbuTarget));
+	Relation	rel = try_relation_open(relid, AccessShareLock);
+	const char *one_statement = NULL;
+	bool		plain;
+
+	if (rel == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relid),
+				 errhint("Name the target as schema.table.")));
+	check_kind(rel);
+
+	target->relid = relid;
+	target->name = pstrdup(RelationGetRelationName(rel));
+	target->sql_name = quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
+												  target->name);
+	target->relkind = rel->rd_rel->relkind;
+	target->reltuples = rel->rd_rel->reltuples;
+	target->row_security = check_enable_rls(relid, InvalidOid, true) == RLS_ENABLED;
+	load_columns(target, rel);
+
+	/* partitions and children may have triggers of their own */
+	plain = target->relkind == RELKIND_RELATION && !rel->rd_rel->relhassubclass;
+	for (int op = 0; op < DBU_BULK_NOPS; op++)
+		target->may_suppress[op] = !plain || target->row_security;
+
+	if (target->relkind == RELKIND_VIEW)
+		one_statement = "what lies below the view may see the slices";
+	else if (target->relkind != RELKIND_FOREIGN_TABLE)
+	{
+		if (load_indexes(target, rel))
+			one_statement = "a deferrable unique constraint would be checked for each slice";
+		else if (references_itself(rel))
+			one_statement = "a foreign key to the table itself would be checked for each slice";
+	}
+	for (int op = 0; op < DBU_BULK_NOPS; op++)
+		target->one_statement[op] = one_statement;
+	load_triggers(target, rel);
+	load_rules(target, rel);
+
+	/*
+	 * RETURNING reads with the caller's rights on the whole table, and under
+	 * its SELECT policies: where these might refuse what the write alone may
+	 * do, nothing is returned.  Partitions whose columns are in another order
+	 * cannot tell system columns at all.
+	 */
+	target->tells_xmax = target->relkind == RELKIND_RELATION &&
+		rel->rd_rel->relam == HEAP_TABLE_AM_OID &&
+		!target->row_security &&
+		!target->has_rule[DBU_BULK_INSERT] &&
+		pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
+
 	relation_close(rel, NoLock);
 	return target;
 }
 
-/* NULL when there is none. */
-BulkColumn *
-dbu_bulk_column(const BulkTarget *target, const char *name)
+const DbuColumn *
+dbu_bulk_target_find(const DbuTarget *target, const char *name)
 {
 	for (int i = 0; i < target->ncolumns; i++)
 	{
@@ -139,63 +241,45 @@ dbu_bulk_column(const BulkTarget *target, const char *name)
 	return NULL;
 }
 
-/* The columns that a name[] argument names; NIL when it is NULL. */
-List *
-dbu_bulk_columns(const BulkTarget *target, ArrayType *names, const char *parameter)
+/* what: how the name came up, for example: key "nmae" of row 3 */
+void
+dbu_bulk_error_unknown(const DbuTarget *target, const char *name, const char *what)
 {
-	List	   *result = NIL;
-	Datum	   *elements;
-	bool	   *nulls;
-	int			n;
+	const char *nearest = NULL;
+	int			length = strlen(name);
+	int			best = Min(length / 2, 3);
 
-	if (names == NULL)
-		return NIL;
-	deconstruct_array(names, NAMEOID, NAMEDATALEN, false, TYPALIGN_CHAR, &elements, &nulls, &n);
-	if (n == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("parameter \"%s\" names no column", parameter),
-				 errhint("Name columns of %s, or pass NULL for the default.", target->quoted)));
-	for (int i = 0; i < n; i++)
+	/* names are short; what is longer than a name is like none of them */
+	for (int i = 0; length < NAMEDATALEN && i < target->ncolumns; i++)
 	{
-		BulkColumn *column;
+		const char *candidate = target->columns[i].name;
+		int			distance = varstr_levenshtein_less_equal(name, length,
+															 candidate, strlen(candidate),
+															 1, 1, 1, best, true);
 
-		if (nulls[i])
-			dbu_error_null_argument(parameter);
-		column = dbu_bulk_column(target, NameStr(*DatumGetName(elements[i])));
-		if (column == NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_COLUMN),
-					 errmsg("column \"%s\" of %s does not exist",
-							NameStr(*DatumGetName(elements[i])), target->quoted),
-					 errhint("Name existing columns in \"%s\".", parameter)));
-		if (list_member_ptr(result, column))
-			ereport(ERROR,
-					(errcode(ERRCODE_DUPLICATE_COLUMN),
-					 errmsg("column \"%s\" is named twice in \"%s\"", column->name, parameter)));
-		result = lappend(result, column);
+		if (distance <= best)
+		{
+			nearest = candidate;
+			best = distance - 1;
+		}
+		if (best < 0)
+			break;
 	}
-	return result;
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_COLUMN),
+			 errmsg("%s is not a column of \"%s\"", what, target->name),
+			 nearest
+			 ? errhint("Perhaps you meant \"%s\".", nearest)
+			 : errhint("Names are matched as they stand, upper and lower case differ.")));
 }
 
-/* Is there a unique index, whole and immediate, on exactly these columns? */
-bool
-dbu_bulk_is_unique(const BulkTarget *target, List *columns)
+/* what: the parameter that names the column */
+const DbuColumn *
+dbu_bulk_target_column(const DbuTarget *target, const char *name, const char *what)
 {
-	Relation	rel = relation_open(target->relid, AccessShareLock);
-	List	   *indexes = RelationGetIndexList(rel);
-	ListCell   *lc;
-	bool		found = false;
+	const DbuColumn *column = dbu_bulk_target_find(target, name);
 
-	foreach(lc, indexes)
-	{
-		bool		usable;
-		List	   *key = key_of_index(target, rel, lfirst_oid(lc), &usable);
-
-		if (usable && list_length(key) == list_length(columns) &&
-			list_difference_ptr(key, columns) == NIL)
-			found = true;
-	}
-	relation_close(rel, NoLock);
-	return found;
+	if (column == NULL)
+		dbu_bulk_error_unknown(target, name, psprintf("\"%s\" of %s", name, what));
+	return column;
 }

@@ -1,0 +1,226 @@
+/*-------------------------------------------------------------------------
+ *
+ * exec.c
+ *	  One statement over one batch, through SPI.
+ *
+ * Planning and execution are two steps.  Where rows are joined with the
+ * target over its key, planning happens under settings that leave a nested
+ * loop over the index as the way to go: else each slice of a big table may
+ * become a hash join that reads the whole table.  These settings end before
+ * the statement runs, so triggers never see them.
+ *
+ * Answers come back through a receiver of our own that writes into the
+ * batch's states: memory does not grow with what RETURNING returns.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "bulk/bulk.h"
+
+#include "executor/tuptable.h"
+#include "tcop/dest.h"
+#include "utils/guc.h"
+#include "utils/memutils.h"
+#include "utils/plancache.h"
+#include "utils/queryenvironment.h"
+
+/* Prepared plans that a call keeps; a plan takes some 10 kB. */
+#define MAX_PLANS 64
+
+typedef struct AnswerReceiver
+{
+	DestReceiver pub;
+	DbuBatch   *batch;
+	DbuRun	   *run;
+} AnswerReceiver;
+
+static bool
+receive_answer(TupleTableSlot *slot, DestReceiver *self)
+{
+	AnswerReceiver *receiver = (AnswerReceiver *) self;
+	DbuRun	   *run = receiver->run;
+	DbuBatch   *batch = receiver->batch;
+	DbuRowState state = run->state;
+	Datum		value;
+	bool		isnull;
+	uint8	   *place;
+
+	value = slot_getattr(slot, 1, &isnull);
+	if (run->answer == DBU_ANSWER_TRUE)
+	{
+		if (!isnull && DatumGetBool(value))
+			run->yes++;
+		return true;
+	}
+
+	if (isnull || DatumGetInt64(value) < 1 || DatumGetInt64(value) > batch->nstates)
+		elog(ERROR, "unexpected row position in a bulk statement");
+	place = &batch->states[DatumGetInt64(value) - 1];
+	if (run->answer == DBU_ANSWER_POS_EQUAL)
+	{
+		value = slot_getattr(slot, 2, &isnull);
+		/* a key that finds several rows: one that differs decides */
+		if (*place == DBU_ROW_SUPPRESSED || isnull || !DatumGetBool(value))
+			state = DBU_ROW_SUPPRESSED;
+		else
+			state = DBU_ROW_UNCHANGED;
+	}
+	*place = state;
+	return true;
+}
+
+static void
+receiver_startup(DestReceiver *self, int operation, TupleDesc typeinfo)
+{
+}
+
+static void
+receiver_nothing(DestReceiver *self)
+{
+}
+
+static void
+register_batch(DbuBulkCall *call, DbuBatch *batch)
+{
+	EphemeralNamedRelation rel = MemoryContextAllocZero(call->slice_mcxt,
+														sizeof(EphemeralNamedRelationData));
+	int			rc;
+
+	rel->md.name = DBU_FEED_NAME;
+	rel->md.reliddesc = InvalidOid;
+	rel->md.tupdesc = call->desc;
+	rel->md.enrtype = ENR_NAMED_TUPLESTORE;
+	rel->md.enrtuples = batch->nrows;
+	rel->reldata = batch->store;
+	rc = SPI_register_relation(rel);
+	if (rc != SPI_OK_REL_REGISTER)
+		elog(ERROR, "SPI_register_relation failed: %s", SPI_result_code_string(rc));
+}
+
+static void
+unregister_batch(void)
+{
+	int			rc = SPI_unregister_relation(DBU_FEED_NAME);
+
+	if (rc != SPI_OK_REL_UNREGISTER)
+		elog(ERROR, "SPI_unregister_relation failed: %s", SPI_result_code_string(rc));
+}
+
+static void
+free_plans(DbuBulkCall *call)
+{
+	ListCell   *lc;
+
+	foreach(lc, call->shapes)
+	{
+		DbuShape   *shape = lfirst(lc);
+
+		for (int kind = 0; kind < DBU_PLAN_KINDS; kind++)
+		{
+			if (shape->plans[kind] == NULL)
+				continue;
+			SPI_freeplan(shape->plans[kind]->plan);
+			pfree(shape->plans[kind]);
+			shape->plans[kind] = NULL;
+		}
+	}
+	call->nplans = 0;
+}
+
+static DbuPlan *
+get_plan(DbuBulkCall *call, DbuShape *shape, DbuPlanKind kind,
+		 char *(*build) (DbuBulkCall *call, DbuShape *shape))
+{
+	DbuPlan    *plan;
+	MemoryContext oldcxt;
+
+	if (shape->plans[kind] != NULL)
+		return shape->plans[kind];
+	if (call->nplans >= MAX_PLANS)
+		free_plans(call);
+
+	/* what is left of building the text goes with the slice */
+	oldcxt = MemoryContextSwitchTo(call->slice_mcxt);
+	plan = MemoryContextAllocZero(call->mcxt, sizeof(DbuPlan));
+	plan->plan = SPI_prepare(build(call, shape), 0, NULL);
+	MemoryContextSwitchTo(oldcxt);
+	if (plan->plan == NULL)
+		elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
+	shape->plans[kind] = plan;
+	call->nplans++;
+	return plan;
+}
+
+static void
+set_off(const char *name)
+{
+	(void) set_config_option(name, "off", PGC_USERSET, PGC_S_SESSION,
+							 GUC_ACTION_SAVE, true, 0, false);
+}
+
+/* Have the plan made now, unless a valid one is there. */
+static void
+make_nested_loop(DbuPlan *plan)
+{
+	int			nest = NewGUCNestLevel();
+	CachedPlan *cached;
+
+	set_off("enable_hashjoin");
+	set_off("enable_mergejoin");
+	set_off("enable_seqscan");
+	set_off("enable_material");
+	/* what is switched off counts as very expensive, which would call for jit */
+	set_off("jit");
+	cached = SPI_plan_get_cached_plan(plan->plan);
+	if (cached != NULL)
+		ReleaseCachedPlan(cached, NULL);
+	AtEOXact_GUC(true, nest);
+}
+
+/*
+ * Run the statement of a kind over batch, and learn from what it returns.
+ * Answers the number of rows that the statement processed.
+ */
+int64
+dbu_bulk_run(DbuBulkCall *call, DbuBatch *batch, DbuPlanKind kind,
+			 char *(*build) (DbuBulkCall *call, DbuShape *shape), DbuRun *run)
+{
+	AnswerReceiver receiver = {
+		.pub = {receive_answer, receiver_startup, receiver_nothing, receiver_nothing, DestTuplestore},
+		.batch = batch,
+		.run = run,
+	};
+	SPIExecuteOptions options = {0};
+	DbuPlan    *plan;
+	int			rc;
+
+	run->yes = 0;
+	register_batch(call, batch);
+	plan = get_plan(call, batch->shape, kind, build);
+	if (run->steer)
+		make_nested_loop(plan);
+	if (run->answer != DBU_ANSWER_NONE)
+		options.dest = &receiver.pub;
+	rc = SPI_execute_plan_extended(plan->plan, &options);
+	/* negative: an error; SPI_OK_REWRITTEN: a rule made something else of it */
+	if (rc < 0)
+		elog(ERROR, "SPI_execute_plan_extended failed: %s", SPI_result_code_string(rc));
+	unregister_batch();
+	return rc == SPI_OK_REWRITTEN ? 0 : (int64) SPI_processed;
+}
+
+/*
+ * Let PostgreSQL check a statement without running it: names, types,
+ * privileges, ON CONFLICT's index.
+ */
+void
+dbu_bulk_check(DbuBulkCall *call, DbuBatch *batch, const char *sql)
+{
+	int			rc;
+
+	register_batch(call, batch);
+	rc = SPI_execute(psprintf("EXPLAIN (COSTS OFF) %s", sql), false, 0);
+	if (rc < 0)
+		elog(ERROR, "SPI_execute failed: %s", SPI_result_code_string(rc));
+	SPI_freetuptable(SPI_tuptable);
+	unregister_batch();
+}

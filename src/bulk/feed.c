@@ -1,0 +1,393 @@
+/*-------------------------------------------------------------------------
+ *
+ * feed.c
+ *	  From a source of rows to batches: NULL keys and duplicates are found,
+ *	  rows are put in key order, and cut into slices.
+ *
+ * Order matters.  Two calls that lock rows of one table in the same order wait
+ * for each other instead of running into a deadlock: where rows that are there
+ * already are locked, all rows of the call are sorted by key, not only those
+ * of a slice.  A plain insert keeps the order of the input, so that sequences
+ * number the rows as one INSERT would.  Rows of several shapes go run by run,
+ * a statement for each stretch of one shape: that keeps either order.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "bulk/bulk.h"
+
+#include "catalog/pg_operator_d.h"
+#include "executor/tuptable.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+#include "utils/sortsupport.h"
+#include "utils/tuplesort.h"
+
+typedef struct Feed
+{
+	DbuBulkCall *call;
+	void		(*flush) (DbuBulkCall *call, DbuBatch *batch);
+	int64		slice_limit;
+	int64		slice_rows;		/* in the slice so far */
+	DbuBatch   *open;			/* the batch being filled, or NULL */
+	SortSupport keys;			/* compares keys of rows */
+} Feed;
+
+/* ---------- batches ---------- */
+
+static DbuBatch *
+begin_batch(DbuShape *shape)
+{
+	DbuBatch   *batch = palloc0(sizeof(DbuBatch));
+
+	batch->shape = shape;
+	batch->store = tuplestore_begin_heap(false, false, work_mem);
+	batch->max_states = 64;
+	batch->states = palloc0(batch->max_states);
+	return batch;
+}
+
+static void
+flush_open(Feed *feed)
+{
+	DbuBatch   *batch = feed->open;
+	MemoryContext oldcxt;
+
+	if (batch == NULL)
+		return;
+	CHECK_FOR_INTERRUPTS();
+	feed->open = NULL;
+	oldcxt = MemoryContextSwitchTo(feed->call->mcxt);
+	feed->flush(feed->call, batch);
+	MemoryContextSwitchTo(oldcxt);
+	tuplestore_end(batch->store);
+	pfree(batch->states);
+	pfree(batch);
+}
+
+static void
+end_slice(Feed *feed)
+{
+	if (feed->slice_rows == 0)
+		return;
+	flush_open(feed);
+	MemoryContextReset(feed->call->slice_mcxt);
+	feed->slice_rows = 0;
+	feed->call->res.chunks++;
+}
+
+/* Put a row, laid out as a batch's rows are, into a batch of its shape. */
+static void
+emit(Feed *feed, DbuShape *shape, Datum *values, bool *nulls)
+{
+	DbuBulkCall *call = feed->call;
+	MemoryContext oldcxt;
+	DbuBatch   *batch;
+
+	if (feed->open != NULL && feed->open->shape != shape)
+		flush_open(feed);
+
+	oldcxt = MemoryContextSwitchTo(call->slice_mcxt);
+	if (feed->open == NULL)
+		feed->open = begin_batch(shape);
+	batch = feed->open;
+	if (batch->nstates == batch->max_states)
+	{
+		batch->max_states *= 2;
+		batch->states = repalloc_huge(batch->states, batch->max_states);
+	}
+	batch->states[batch->nstates++] = DBU_ROW_OPEN;
+	batch->nrows++;
+	values[DBU_FEED_POS - 1] = Int64GetDatum(batch->nstates);
+	nulls[DBU_FEED_POS - 1] = false;
+	tuplestore_putvalues(batch->store, call->desc, values, nulls);
+	MemoryContextSwitchTo(oldcxt);
+
+	if (++feed->slice_rows >= feed->slice_limit)
+		end_slice(feed);
+}
+
+/* ---------- keys ---------- */
+
+static void
+check_key(const DbuBulkCall *call, const DbuRow *row)
+{
+	for (int k = 0; k < call->key->ncolumns; k++)
+	{
+		int			position = call->key->positions[k];
+
+		if (bms_is_member(position, row->shape->present) && !row->nulls[position])
+			continue;
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("row " INT64_FORMAT " has no value for key column \"%s\"",
+						row->ord, call->key->columns[k]->name),
+				 errhint("Every row needs a key without nulls.")));
+	}
+}
+
+static bool
+sorts(const DbuBulkCall *call)
+{
+	if (call->op == DBU_BULK_INSERT && call->opt.on_conflict == DBU_CONFLICT_ERROR &&
+		call->opt.duplicates == DBU_DUPLICATES_ERROR)
+		return false;
+	if (call->key == NULL || !call->key->comparable)
+		return false;
+	for (int k = 0; k < call->key->ncolumns; k++)
+	{
+		if (call->key->positions[k] >= 0)
+			continue;
+		if (call->opt.duplicates == DBU_DUPLICATES_ERROR)
+			return false;
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_COLUMN),
+				 errmsg("the rows have no column \"%s\" to find duplicates by",
+						call->key->columns[k]->name),
+				 errhint("Name the columns in the parameter \"conflict_columns\".")));
+	}
+	return true;
+}
+
+static Tuplesortstate *
+begin_sort(Feed *feed)
+{
+	DbuBulkCall *call = feed->call;
+	const DbuKey *key = call->key;
+	int			n = key->ncolumns + 1;	/* the last one is the order of the input */
+	AttrNumber *attnos = palloc(sizeof(AttrNumber) * n);
+	Oid		   *operators = palloc(sizeof(Oid) * n);
+	Oid		   *collations = palloc(sizeof(Oid) * n);
+	bool	   *nulls_first = palloc0(sizeof(bool) * n);
+
+	feed->keys = palloc0(sizeof(SortSupportData) * key->ncolumns);
+	for (int k = 0; k < key->ncolumns; k++)
+	{
+		attnos[k] = DBU_FEED_FIRST + key->positions[k];
+		operators[k] = key->less[k];
+		collations[k] = key->columns[k]->collation;
+
+		feed->keys[k].ssup_cxt = CurrentMemoryContext;
+		feed->keys[k].ssup_collation = collations[k];
+		feed->keys[k].ssup_attno = attnos[k];
+		PrepareSortSupportFromOrderingOp(operators[k], &feed->keys[k]);
+	}
+	attnos[n - 1] = DBU_FEED_ORD;
+	operators[n - 1] = Int8LessOperator;
+	collations[n - 1] = InvalidOid;
+	return tuplesort_begin_heap(call->desc, n, attnos, operators, collations, nulls_first,
+								work_mem, NULL, TUPLESORT_NONE);
+}
+
+static DbuShape *
+slot_shape(DbuBulkCall *call, TupleTableSlot *slot)
+{
+	return list_nth(call->shapes, DatumGetInt32(slot->tts_values[DBU_FEED_SHAPE - 1]));
+}
+
+/* Neighbours in key order: are their keys equal?  Both slots are deformed. */
+static bool
+same_key(Feed *feed, TupleTableSlot *a, TupleTableSlot *b)
+{
+	DbuBulkCall *call = feed->call;
+
+	if (!dbu_bulk_key_supplied(call, slot_shape(call, a)) ||
+		!dbu_bulk_key_supplied(call, slot_shape(call, b)))
+		return false;
+	for (int k = 0; k < call->key->ncolumns; k++)
+	{
+		int			i = feed->keys[k].ssup_attno - 1;
+
+		if ((a->tts_isnull[i] || b->tts_isnull[i]) && !call->key->nulls_equal)
+			return false;
+		if (ApplySortComparator(a->tts_values[i], a->tts_isnull[i],
+								b->tts_values[i], b->tts_isnull[i], &feed->keys[k]) != 0)
+			return false;
+	}
+	return true;
+}
+
+static void
+error_duplicate(DbuBulkCall *call, TupleTableSlot *a, TupleTableSlot *b)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_CARDINALITY_VIOLATION),
+			 errmsg("duplicate key in the rows given"),
+			 errdetail("Key %s is in row " INT64_FORMAT " and in row " INT64_FORMAT ".",
+					   dbu_bulk_key_text(call, a->tts_values + DBU_FEED_FIRST - 1,
+										 a->tts_isnull + DBU_FEED_FIRST - 1),
+					   DatumGetInt64(a->tts_values[DBU_FEED_ORD - 1]),
+					   DatumGetInt64(b->tts_values[DBU_FEED_ORD - 1])),
+			 call->op == DBU_BULK_INSERT
+			 ? errhint("Set duplicates to first or last to keep one of them.")
+			 : errhint("Give each key once.")));
+}
+
+/* Hand out sorted rows; of several with one key at most one. */
+static void
+emit_sorted(Feed *feed, Tuplesortstate *sort)
+{
+	DbuBulkCall *call = feed->call;
+	TupleTableSlot *held = MakeSingleTupleTableSlot(call->desc, &TTSOpsMinimalTuple);
+	TupleTableSlot *next = MakeSingleTupleTableSlot(call->desc, &TTSOpsMinimalTuple);
+	bool		have = false;
+
+	while (tuplesort_gettupleslot(sort, true, true, next, NULL))
+	{
+		TupleTableSlot *swap = held;
+
+		slot_getallattrs(next);
+		if (have && same_key(feed, held, next))
+		{
+			if (call->opt.duplicates == DBU_DUPLICATES_ERROR)
+				error_duplicate(call, held, next);
+			call->res.conflicts++;
+			if (call->opt.duplicates == DBU_DUPLICATES_FIRST)
+				continue;
+		}
+		else if (have)
+			emit(feed, slot_shape(call, held), held->tts_values, held->tts_isnull);
+		held = next;
+		next = swap;
+		have = true;
+	}
+	if (have)
+		emit(feed, slot_shape(call, held), held->tts_values, held->tts_isnull);
+	ExecDropSingleTupleTableSlot(held);
+	ExecDropSingleTupleTableSlot(next);
+}
+
+/* ---------- the call ---------- */
+
+/*
+ * Read all rows of source and pass them to flush, batch by batch.
+ */
+void
+dbu_bulk_feed(DbuBulkCall *call, DbuSource *source,
+			  void (*flush) (DbuBulkCall *call, DbuBatch *batch))
+{
+	Feed		feed = {.call = call,.flush = flush};
+	Tuplesortstate *sort = NULL;
+	TupleTableSlot *slot = NULL;
+	int			nattrs = 0;
+	DbuRow	   *row = &source->row;
+
+	call->slice_mcxt = AllocSetContextCreate(call->mcxt, "dbutil bulk slice",
+											 ALLOCSET_DEFAULT_SIZES);
+	feed.slice_limit = dbu_bulk_slice_limit(call);
+
+	while (source->next(source, row))
+	{
+		CHECK_FOR_INTERRUPTS();
+		call->res.rows_in++;
+		if (call->op != DBU_BULK_INSERT)
+			check_key(call, row);
+		if (slot == NULL)
+		{
+			/* what the columns are may be known only after the first row */
+			if (sorts(call))
+				sort = begin_sort(&feed);
+			slot = MakeSingleTupleTableSlot(call->desc, &TTSOpsVirtual);
+			nattrs = call->desc->natts;
+		}
+
+		ExecClearTuple(slot);
+		memset(slot->tts_isnull, false, nattrs * sizeof(bool));
+		slot->tts_values[DBU_FEED_POS - 1] = Int64GetDatum(0);
+		slot->tts_values[DBU_FEED_ORD - 1] = Int64GetDatum(row->ord);
+		slot->tts_values[DBU_FEED_SHAPE - 1] = Int32GetDatum(row->shape->id);
+		memcpy(slot->tts_values + DBU_FEED_FIRST - 1, row->values, sizeof(Datum) * call->ncolumns);
+		memcpy(slot->tts_isnull + DBU_FEED_FIRST - 1, row->nulls, sizeof(bool) * call->ncolumns);
+		ExecStoreVirtualTuple(slot);
+		if (sort != NULL)
+			tuplesort_puttupleslot(sort, slot);
+		else
+			emit(&feed, row->shape, slot->tts_values, slot->tts_isnull);
+	}
+
+	if (sort != NULL)
+	{
+		tuplesort_performsort(sort);
+		emit_sorted(&feed, sort);
+		tuplesort_end(sort);
+	}
+	end_slice(&feed);
+	if (slot != NULL)
+		ExecDropSingleTupleTableSlot(slot);
+}
+
+/* ---------- what became of a batch ---------- */
+
+int64
+dbu_bulk_count(const DbuBatch *batch, DbuRowState state)
+{
+	int64		n = 0;
+
+	for (int64 i = 0; i < batch->nstates; i++)
+		n += batch->states[i] == state;
+	return n;
+}
+
+static DbuRowState
+slot_state(const DbuBatch *batch, TupleTableSlot *slot)
+{
+	bool		isnull;
+
+	return batch->states[DatumGetInt64(slot_getattr(slot, DBU_FEED_POS, &isnull)) - 1];
+}
+
+/*
+ * A batch of those rows of another one that are still open.  It shares the
+ * states: that of a row of either is the same.  The caller ends its store.
+ */
+DbuBatch *
+dbu_bulk_left_over(DbuBulkCall *call, DbuBatch *batch)
+{
+	DbuBatch   *rest = palloc(sizeof(DbuBatch));
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(call->desc, &TTSOpsMinimalTuple);
+
+	*rest = *batch;
+	rest->nrows = 0;
+	rest->store = tuplestore_begin_heap(false, false, work_mem);
+	tuplestore_select_read_pointer(batch->store, 0);
+	tuplestore_rescan(batch->store);
+	while (tuplestore_gettupleslot(batch->store, true, false, slot))
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (slot_state(batch, slot) == DBU_ROW_OPEN)
+		{
+			tuplestore_puttupleslot(rest->store, slot);
+			rest->nrows++;
+		}
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	return rest;
+}
+
+/* The key, as text, of the first row of the input in a state; NULL: there is none. */
+char *
+dbu_bulk_first(DbuBulkCall *call, DbuBatch *batch, DbuRowState state, int64 *ord)
+{
+	TupleTableSlot *slot = MakeSingleTupleTableSlot(call->desc, &TTSOpsMinimalTuple);
+	char	   *text = NULL;
+
+	*ord = 0;
+	tuplestore_select_read_pointer(batch->store, 0);
+	tuplestore_rescan(batch->store);
+	while (tuplestore_gettupleslot(batch->store, true, false, slot))
+	{
+		int64		this;
+
+		CHECK_FOR_INTERRUPTS();
+		if (slot_state(batch, slot) != state)
+			continue;
+		slot_getallattrs(slot);
+		this = DatumGetInt64(slot->tts_values[DBU_FEED_ORD - 1]);
+		if (text != NULL && this > *ord)
+			continue;
+		*ord = this;
+		text = dbu_bulk_key_text(call, slot->tts_values + DBU_FEED_FIRST - 1,
+								 slot->tts_isnull + DBU_FEED_FIRST - 1);
+	}
+	ExecDropSingleTupleTableSlot(slot);
+	return text;
+}

@@ -1,0 +1,239 @@
+/*-------------------------------------------------------------------------
+ *
+ * json.c
+ *	  Rows from jsonb: an array of objects; for keys also an array of scalars.
+ *
+ * Values are converted by PostgreSQL's own jsonb_populate_record, called for
+ * each object with a record that has the columns of the target: arrays,
+ * composites, domains and json columns come out as they do there.  Which keys
+ * an object has is what only we look at: an absent one is not a null.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "bulk/bulk.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "nodes/makefuncs.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/jsonb.h"
+#include "utils/memutils.h"
+
+typedef struct JsonSource
+{
+	DbuSource	pub;
+	JsonbIterator *iterator;
+	TupleDesc	desc;			/* a field for each column of the call */
+	Datum		empty;			/* a record of it, all null */
+	FmgrInfo	populate;
+	MemoryContext row_mcxt;
+	bool		ignores_others;	/* keys outside the columns chosen are not read */
+} JsonSource;
+
+static void
+errcontext_row(void *arg)
+{
+	errcontext("row " INT64_FORMAT " of the rows given", ((DbuRow *) arg)->ord);
+}
+
+static void
+error_element(const DbuBulkCall *call, int64 ord)
+{
+	if (call->op == DBU_BULK_DELETE)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("key " INT64_FORMAT " is neither an object nor the value of a one-column key", ord),
+				 errhint("Give keys as [1, 2] or [{\"a\": 1, \"b\": 2}].")));
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("row " INT64_FORMAT " is not a JSON object", ord),
+			 errhint("Give rows as [{\"column\": value, ...}, ...].")));
+}
+
+/* Which of the call's columns has the object, and does it have others? */
+static Bitmapset *
+keys_present(JsonSource *source, JsonbContainer *object, int64 ord)
+{
+	DbuBulkCall *call = source->pub.call;
+	JsonbIterator *it = JsonbIteratorInit(object);
+	JsonbIteratorToken token;
+	JsonbValue	value;
+	Bitmapset  *present = NULL;
+
+	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
+	{
+		int			position;
+		char	   *name;
+
+		if (token != WJB_KEY)
+			continue;
+		for (position = 0; position < call->ncolumns; position++)
+		{
+			if (strlen(call->columns[position]->name) == value.val.string.len &&
+				memcmp(call->columns[position]->name, value.val.string.val, value.val.string.len) == 0)
+				break;
+		}
+		if (position < call->ncolumns)
+		{
+			present = bms_add_member(present, position);
+			continue;
+		}
+		if (source->ignores_others)
+			continue;
+		name = pnstrdup(value.val.string.val, value.val.string.len);
+		if (dbu_bulk_target_find(call->target, name) == NULL)
+			dbu_bulk_error_unknown(call->target, name,
+								   psprintf("\"%s\" of row " INT64_FORMAT, name, ord));
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("\"%s\" of key " INT64_FORMAT " is not part of the key", name, ord),
+				 errhint("Give the key columns only, or name the others in the parameter \"key\".")));
+	}
+	return present;
+}
+
+/* {"column": scalar} for the scalar of a one-column key */
+static Jsonb *
+wrap_scalar(const DbuColumn *column, JsonbValue *scalar)
+{
+	JsonbParseState *state = NULL;
+	JsonbValue	name;
+
+	name.type = jbvString;
+	name.val.string.val = column->name;
+	name.val.string.len = strlen(column->name);
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
+	pushJsonbValue(&state, WJB_KEY, &name);
+	pushJsonbValue(&state, WJB_VALUE, scalar);
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
+}
+
+static Jsonb *
+element_object(JsonSource *source, JsonbValue *element, int64 ord)
+{
+	DbuBulkCall *call = source->pub.call;
+
+	if (element->type == jbvBinary && JsonContainerIsObject(element->val.binary.data))
+		return JsonbValueToJsonb(element);
+	if (call->op == DBU_BULK_DELETE && call->key->ncolumns == 1 && IsAJsonbScalar(element))
+		return wrap_scalar(call->key->columns[0], element);
+	error_element(call, ord);
+	return NULL;
+}
+
+static void
+read_object(JsonSource *source, DbuRow *row, Jsonb *object)
+{
+	LOCAL_FCINFO(fcinfo, 2);
+	HeapTupleData tuple;
+	Datum		record;
+
+	row->shape = dbu_bulk_shape_get(source->pub.call,
+									keys_present(source, &object->root, row->ord));
+
+	InitFunctionCallInfoData(*fcinfo, &source->populate, 2, InvalidOid, NULL, NULL);
+	fcinfo->args[0].value = source->empty;
+	fcinfo->args[0].isnull = false;
+	fcinfo->args[1].value = JsonbPGetDatum(object);
+	fcinfo->args[1].isnull = false;
+	record = FunctionCallInvoke(fcinfo);
+
+	tuple.t_data = DatumGetHeapTupleHeader(record);
+	tuple.t_len = HeapTupleHeaderGetDatumLength(tuple.t_data);
+	ItemPointerSetInvalid(&tuple.t_self);
+	tuple.t_tableOid = InvalidOid;
+	heap_deform_tuple(&tuple, source->desc, row->values, row->nulls);
+}
+
+static bool
+next_object(DbuSource *pub, DbuRow *row)
+{
+	JsonSource *source = (JsonSource *) pub;
+	ErrorContextCallback context;
+	JsonbIteratorToken token;
+	JsonbValue	element;
+	MemoryContext oldcxt;
+
+	do
+	{
+		token = JsonbIteratorNext(&source->iterator, &element, true);
+		if (token == WJB_DONE)
+			return false;
+	} while (token != WJB_ELEM);
+	row->ord++;
+
+	MemoryContextReset(source->row_mcxt);
+	oldcxt = MemoryContextSwitchTo(source->row_mcxt);
+	context.callback = errcontext_row;
+	context.arg = row;
+	context.previous = error_context_stack;
+	error_context_stack = &context;
+	read_object(source, row, element_object(source, &element, row->ord));
+	error_context_stack = context.previous;
+	MemoryContextSwitchTo(oldcxt);
+	return true;
+}
+
+/*
+ * jsonb_populate_record learns the type of the record from its call's
+ * expression tree, and what that record is from the value itself.
+ */
+static void
+prepare_populate(JsonSource *source)
+{
+	DbuBulkCall *call = source->pub.call;
+	Datum	   *values = palloc0(sizeof(Datum) * Max(call->ncolumns, 1));
+	bool	   *nulls = palloc(sizeof(bool) * Max(call->ncolumns, 1));
+	Node	   *args[2];
+	FuncExpr   *expr;
+
+	source->desc = CreateTemplateTupleDesc(call->ncolumns);
+	for (int i = 0; i < call->ncolumns; i++)
+	{
+		const DbuColumn *column = call->columns[i];
+
+		TupleDescInitEntry(source->desc, i + 1, column->name, column->type, column->typmod, 0);
+		TupleDescInitEntryCollation(source->desc, i + 1, column->collation);
+		nulls[i] = true;
+	}
+	BlessTupleDesc(source->desc);
+	source->empty = HeapTupleGetDatum(heap_form_tuple(source->desc, values, nulls));
+
+	args[0] = (Node *) makeNullConst(RECORDOID, -1, InvalidOid);
+	args[1] = (Node *) makeNullConst(JSONBOID, -1, InvalidOid);
+	expr = makeFuncExpr(F_JSONB_POPULATE_RECORD, RECORDOID, list_make2(args[0], args[1]),
+						InvalidOid, InvalidOid, COERCE_EXPLICIT_CALL);
+	fmgr_info(F_JSONB_POPULATE_RECORD, &source->populate);
+	fmgr_info_set_expr((Node *) expr, &source->populate);
+
+	source->pub.row.values = values;
+	source->pub.row.nulls = nulls;
+}
+
+DbuSource *
+dbu_bulk_json_open(DbuBulkCall *call, Datum rows)
+{
+	JsonSource *source = palloc0(sizeof(JsonSource));
+	Jsonb	   *jsonb = DatumGetJsonbP(rows);
+
+	if (!JB_ROOT_IS_ARRAY(jsonb) || JB_ROOT_IS_SCALAR(jsonb))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("JSON %s must be an array", call->op == DBU_BULK_DELETE ? "keys" : "rows"),
+				 errhint("Put them into [ ], even a single one.")));
+
+	dbu_bulk_key_resolve(call);
+	dbu_bulk_columns_choose(call, NULL, false);
+	source->pub.call = call;
+	source->pub.next = next_object;
+	source->ignores_others = call->op == DBU_BULK_INSERT
+		? call->opt.columns != NIL
+		: call->op == DBU_BULK_UPDATE && call->opt.set_columns != NIL;
+	source->iterator = JsonbIteratorInit(&jsonb->root);
+	source->row_mcxt = AllocSetContextCreate(CurrentMemoryContext, "dbutil bulk row",
+											 ALLOCSET_DEFAULT_SIZES);
+	prepare_populate(source);
+	return &source->pub;
+}

@@ -1,0 +1,323 @@
+/*-------------------------------------------------------------------------
+ *
+ * key.c
+ *	  The key of a call: what update and delete find rows by, and what an
+ *	  insert judges conflicts and duplicates by.
+ *
+ * Values are compared with the default btree operators of the column's type
+ * under the column's collation.  In SQL these operators are written with
+ * their schema, so that no search_path can change them.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "bulk/bulk.h"
+
+#include "access/genam.h"
+#include "access/relation.h"
+#include "catalog/pg_am_d.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_index.h"
+#include "catalog/pg_operator.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
+
+/*
+ * With more keys than this share of the table's rows the planner is left to
+ * choose the join: about here one pass over a table in memory costs no more
+ * than a descent of the index for each key, and one on disk costs less.
+ */
+#define STEER_SHARE 0.25
+
+static char *
+operator_sql(Oid oprid)
+{
+	HeapTuple	tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(oprid));
+	Form_pg_operator form;
+	char	   *sql;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for operator %u", oprid);
+	form = (Form_pg_operator) GETSTRUCT(tuple);
+	sql = psprintf("OPERATOR(%s.%s)",
+				   quote_identifier(get_namespace_name(form->oprnamespace)),
+				   NameStr(form->oprname));
+	ReleaseSysCache(tuple);
+	return sql;
+}
+
+/*
+ * Does index find the rows of one key quickly?  Its first columns must be
+ * among the key's: all of them if it is unique, else as many as the key has.
+ */
+static bool
+index_serves(Relation index, const DbuKey *key, const Oid *equal)
+{
+	Form_pg_index form = index->rd_index;
+	int			leading = 0;
+
+	if (!form->indisvalid || !heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL))
+		return false;
+	if (index->rd_rel->relam != BTREE_AM_OID && index->rd_rel->relam != HASH_AM_OID)
+		return false;
+	for (int i = 0; i < form->indnkeyatts; i++, leading++)
+	{
+		int			k;
+
+		for (k = 0; k < key->ncolumns; k++)
+		{
+			if (key->columns[k]->attnum == form->indkey.values[i] &&
+				key->columns[k]->collation == index->rd_indcollation[i] &&
+				op_in_opfamily(equal[k], index->rd_opfamily[i]))
+				break;
+		}
+		if (k == key->ncolumns)
+			break;
+	}
+	return (form->indisunique && leading == form->indnkeyatts) || leading == key->ncolumns;
+}
+
+static void
+find_index(DbuBulkCall *call, DbuKey *key, const Oid *equal)
+{
+	Relation	rel;
+	ListCell   *lc;
+
+	if (call->target->relkind != RELKIND_RELATION &&
+		call->target->relkind != RELKIND_PARTITIONED_TABLE)
+		return;
+	rel = relation_open(call->target->relid, NoLock);
+	/* inheritance children need not have the index */
+	if (rel->rd_rel->relkind == RELKIND_RELATION && rel->rd_rel->relhassubclass)
+	{
+		relation_close(rel, NoLock);
+		return;
+	}
+	foreach(lc, RelationGetIndexList(rel))
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+
+		if (key->index_name == NULL && index_serves(index, key, equal))
+			key->index_name = pstrdup(RelationGetRelationName(index));
+		index_close(index, NoLock);
+	}
+	relation_close(rel, NoLock);
+}
+
+/*
+ * Is there a unique index on exactly the key's columns that takes NULLs for
+ * equal?  ON CONFLICT names columns and infers the index from them.
+ */
+static bool
+index_takes_nulls_for_equal(DbuBulkCall *call, const DbuKey *key)
+{
+	Relation	rel = relation_open(call->target->relid, NoLock);
+	ListCell   *lc;
+	bool		result = false;
+
+	foreach(lc, RelationGetIndexList(rel))
+	{
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+		Form_pg_index form = index->rd_index;
+		int			found = 0;
+
+		for (int k = 0; k < key->ncolumns; k++)
+		{
+			for (int i = 0; i < form->indnkeyatts; i++)
+				found += form->indkey.values[i] == key->columns[k]->attnum;
+		}
+		if (form->indisunique && form->indnullsnotdistinct &&
+			found == key->ncolumns && form->indnkeyatts == key->ncolumns)
+			result = true;
+		index_close(index, NoLock);
+	}
+	relation_close(rel, NoLock);
+	return result;
+}
+
+/* The columns of a unique or primary key constraint, NIL for another one. */
+static List *
+constraint_columns(DbuBulkCall *call, bool *nulls_equal)
+{
+	Oid			relid = call->target->relid;
+	Oid			constraint = get_relation_constraint_oid(relid, call->opt.conflict_constraint, false);
+	Oid			indexid = get_constraint_index(constraint);
+	HeapTuple	tuple;
+	Form_pg_index form;
+	List	   *names = NIL;
+
+	if (!OidIsValid(indexid))
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("constraint \"%s\" of \"%s\" has no index",
+						call->opt.conflict_constraint, call->target->name),
+				 errhint("Name a primary key, unique or exclusion constraint.")));
+	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(indexid));
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for index %u", indexid);
+	form = (Form_pg_index) GETSTRUCT(tuple);
+	if (form->indisunique)
+	{
+		*nulls_equal = form->indnullsnotdistinct;
+		for (int i = 0; i < form->indnkeyatts; i++)
+			names = lappend(names, get_attname(relid, form->indkey.values[i], false));
+	}
+	ReleaseSysCache(tuple);
+	return names;
+}
+
+static void
+error_no_key(DbuBulkCall *call, const char *parameter)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("\"%s\" has no primary key", call->target->name),
+			 errhint("Name the key columns in the parameter \"%s\".", parameter)));
+}
+
+/* Which columns are the key, and what named them; NIL: there is no key. */
+static List *
+key_names(DbuBulkCall *call, const char **parameter, bool *nulls_equal)
+{
+	const DbuBulkOptions *opt = &call->opt;
+
+	*parameter = call->op == DBU_BULK_INSERT ? "conflict_columns" : "key";
+	*nulls_equal = false;
+	if (call->op != DBU_BULK_INSERT)
+	{
+		if (opt->key == NIL && call->target->primary_key == NIL)
+			error_no_key(call, *parameter);
+		return opt->key ? opt->key : call->target->primary_key;
+	}
+
+	if (opt->conflict_columns != NIL)
+		return opt->conflict_columns;
+	if (opt->conflict_constraint != NULL)
+		return constraint_columns(call, nulls_equal);
+	if (call->target->primary_key == NIL &&
+		(opt->duplicates != DBU_DUPLICATES_ERROR ||
+		 opt->on_conflict == DBU_CONFLICT_UPDATE ||
+		 opt->on_conflict == DBU_CONFLICT_UPDATE_IF_CHANGED))
+		error_no_key(call, *parameter);
+	return call->target->primary_key;
+}
+
+void
+dbu_bulk_key_resolve(DbuBulkCall *call)
+{
+	const char *parameter;
+	bool		nulls_equal;
+	List	   *names = key_names(call, &parameter, &nulls_equal);
+	DbuKey	   *key;
+	Oid		   *equal;
+	ListCell   *lc;
+
+	if (names == NIL)
+		return;
+	key = palloc0(sizeof(DbuKey));
+	key->columns = palloc(sizeof(DbuColumn *) * list_length(names));
+	key->positions = palloc(sizeof(int) * list_length(names));
+	key->equal = palloc(sizeof(char *) * list_length(names));
+	key->less = palloc(sizeof(Oid) * list_length(names));
+	equal = palloc(sizeof(Oid) * list_length(names));
+	key->comparable = true;
+	key->nulls_equal = nulls_equal;
+	foreach(lc, names)
+	{
+		const DbuColumn *column = dbu_bulk_target_column(call->target, lfirst(lc),
+														 psprintf("parameter \"%s\"", parameter));
+		TypeCacheEntry *type = lookup_type_cache(column->type, TYPECACHE_EQ_OPR | TYPECACHE_LT_OPR);
+		int			k = key->ncolumns++;
+
+		key->columns[k] = column;
+		key->positions[k] = -1;
+		key->less[k] = type->lt_opr;
+		key->equal[k] = NULL;
+		equal[k] = type->eq_opr;
+		if (OidIsValid(type->eq_opr) && OidIsValid(type->lt_opr))
+			key->equal[k] = operator_sql(type->eq_opr);
+		else if (call->op != DBU_BULK_INSERT || call->opt.duplicates != DBU_DUPLICATES_ERROR)
+			ereport(ERROR,
+					(errcode(ERRCODE_UNDEFINED_FUNCTION),
+					 errmsg("column \"%s\" of type %s cannot be part of a key",
+							column->name, format_type_be(column->type)),
+					 errdetail("The type has no default btree operator class."),
+					 errhint("Name other columns in the parameter \"%s\".", parameter)));
+		else
+			key->comparable = false;
+	}
+	if (key->comparable)
+		find_index(call, key, equal);
+	if (call->op == DBU_BULK_INSERT && !key->nulls_equal)
+		key->nulls_equal = index_takes_nulls_for_equal(call, key);
+	call->key = key;
+}
+
+bool
+dbu_bulk_key_has(const DbuKey *key, const DbuColumn *column)
+{
+	for (int k = 0; key != NULL && k < key->ncolumns; k++)
+	{
+		if (key->columns[k] == column)
+			return true;
+	}
+	return false;
+}
+
+/* Do rows of this shape supply a whole key that can be compared? */
+bool
+dbu_bulk_key_supplied(const DbuBulkCall *call, const DbuShape *shape)
+{
+	const DbuKey *key = call->key;
+
+	if (key == NULL || !key->comparable)
+		return false;
+	for (int k = 0; k < key->ncolumns; k++)
+	{
+		if (key->positions[k] < 0 || !bms_is_member(key->positions[k], shape->present))
+			return false;
+	}
+	return true;
+}
+
+/* (a, b)=(1, x), as in PostgreSQL's own messages about keys */
+char *
+dbu_bulk_key_text(const DbuBulkCall *call, const Datum *values, const bool *nulls)
+{
+	const DbuKey *key = call->key;
+	StringInfoData names;
+	StringInfoData text;
+
+	initStringInfo(&names);
+	initStringInfo(&text);
+	for (int k = 0; k < key->ncolumns; k++)
+	{
+		const char *comma = k > 0 ? ", " : "";
+		int			position = key->positions[k];
+
+		appendStringInfo(&names, "%s%s", comma, key->columns[k]->name);
+		if (nulls[position])
+			appendStringInfo(&text, "%snull", comma);
+		else
+		{
+			Oid			output;
+			bool		varlena;
+
+			getTypeOutputInfo(key->columns[k]->type, &output, &varlena);
+			appendStringInfo(&text, "%s%s", comma, OidOutputFunctionCall(output, values[position]));
+		}
+	}
+	return psprintf("(%s)=(%s)", names.data, text.data);
+}
+
+/* Shall the join of nrows keys with the target be made a nested loop? */
+bool
+dbu_bulk_key_steers(const DbuBulkCall *call, int64 nrows)
+{
+	if (call->key == NULL || call->key->index_name == NULL)
+		return false;
+	return call->target->reltuples <= 0 || nrows <= STEER_SHARE * call->target->reltuples;
+}

@@ -1,0 +1,347 @@
+/*-------------------------------------------------------------------------
+ *
+ * rows.c
+ *	  Rows from an array: of a composite type (fields by name), of record
+ *	  (fields by position), or of plain values for one column.
+ *
+ * Each value is converted to the target column's type as an assignment in
+ * INSERT would, so that from here on there is one type for each column.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "bulk/bulk.h"
+
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "executor/executor.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/parse_coerce.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/typcache.h"
+
+/* How the value of one column comes from a field. */
+typedef struct Conversion
+{
+	int			field;			/* index in the element; 0 for plain values */
+	ExprState  *cast;			/* NULL: as it is */
+	bool		parse;			/* a literal of type unknown: through the input function */
+	FmgrInfo	input;
+	Oid			input_param;
+} Conversion;
+
+typedef struct ArraySource
+{
+	DbuSource	pub;
+	ArrayIterator iterator;
+	bool		plain;			/* elements are values, not rows */
+	bool		by_position;	/* record[] */
+	TupleDesc	desc;			/* of the elements; NULL until the first record */
+	Oid			desc_type;		/* type and typmod that desc was made from */
+	int32		desc_typmod;
+	Conversion *conversions;	/* by position */
+	Datum	   *fields;
+	bool	   *field_nulls;
+	DbuShape   *shape;
+	ExprContext *econtext;
+} ArraySource;
+
+static void
+errcontext_row(void *arg)
+{
+	errcontext("row " INT64_FORMAT " of the rows given", ((DbuRow *) arg)->ord);
+}
+
+static void
+prepare_conversion(DbuBulkCall *call, Conversion *conv, const DbuColumn *column,
+				   int field, Oid type, int32 typmod, Oid collation)
+{
+	CaseTestExpr *value;
+	Node	   *cast;
+
+	conv->field = field;
+	if (type == UNKNOWNOID)
+	{
+		Oid			input;
+
+		getTypeInputInfo(column->type, &input, &conv->input_param);
+		fmgr_info(input, &conv->input);
+		conv->parse = true;
+		return;
+	}
+
+	value = makeNode(CaseTestExpr);
+	value->typeId = type;
+	value->typeMod = typmod;
+	value->collation = collation;
+	cast = coerce_to_target_type(NULL, (Node *) value, type, column->type, column->typmod,
+								 COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1);
+	if (cast == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("column \"%s\" is of type %s but the rows give type %s",
+						column->name, format_type_be(column->type), format_type_be(type)),
+				 errhint("Cast the values in the rows.")));
+	if (cast == (Node *) value ||
+		(IsA(cast, RelabelType) && ((RelabelType *) cast)->arg == (Expr *) value))
+		return;
+	conv->cast = ExecInitExpr(expression_planner((Expr *) cast), NULL);
+}
+
+static void
+prepare_conversions(ArraySource *source)
+{
+	DbuBulkCall *call = source->pub.call;
+
+	source->conversions = palloc0(sizeof(Conversion) * Max(call->ncolumns, 1));
+	for (int i = 0; i < call->ncolumns; i++)
+	{
+		int			field = i;
+		Form_pg_attribute att;
+
+		for (int f = 0; !source->by_position && f < source->desc->natts; f++)
+		{
+			att = TupleDescAttr(source->desc, f);
+			if (!att->attisdropped && strcmp(NameStr(att->attname), call->columns[i]->name) == 0)
+				field = f;
+		}
+		att = TupleDescAttr(source->desc, field);
+		prepare_conversion(call, &source->conversions[i], call->columns[i], field,
+						   att->atttypid, att->atttypmod, att->attcollation);
+	}
+	source->fields = palloc(sizeof(Datum) * Max(source->desc->natts, 1));
+	source->field_nulls = palloc(sizeof(bool) * Max(source->desc->natts, 1));
+	source->shape = dbu_bulk_shape_full(call);
+}
+
+static Datum
+convert(ArraySource *source, int position, Datum value, bool *isnull)
+{
+	const Conversion *conv = &source->conversions[position];
+	ExprContext *econtext = source->econtext;
+	Datum		result;
+
+	if (conv->parse)
+	{
+		MemoryContext oldcxt = MemoryContextSwitchTo(econtext->ecxt_per_tuple_memory);
+		const DbuColumn *column = source->pub.call->columns[position];
+
+		/* a NULL goes through as well: a domain may refuse it */
+		result = InputFunctionCall((FmgrInfo *) &conv->input,
+								   *isnull ? NULL : DatumGetCString(value),
+								   conv->input_param, column->typmod);
+		MemoryContextSwitchTo(oldcxt);
+		return result;
+	}
+	if (conv->cast == NULL)
+		return value;
+	econtext->caseValue_datum = value;
+	econtext->caseValue_isNull = *isnull;
+	return ExecEvalExprSwitchContext(conv->cast, econtext, isnull);
+}
+
+/*
+ * Anonymous records carry their description each; the first one settles what
+ * the columns are, all others must be alike.
+ */
+static void
+describe_record(ArraySource *source, HeapTupleHeader tuple)
+{
+	Oid			type = HeapTupleHeaderGetTypeId(tuple);
+	int32		typmod = HeapTupleHeaderGetTypMod(tuple);
+	MemoryContext oldcxt;
+	TupleDesc	desc;
+
+	if (source->desc != NULL && type == source->desc_type && typmod == source->desc_typmod)
+		return;
+	oldcxt = MemoryContextSwitchTo(source->pub.call->mcxt);
+	desc = lookup_rowtype_tupdesc_copy(type, typmod);
+	if (source->desc == NULL)
+	{
+		source->desc = desc;
+		dbu_bulk_columns_choose(source->pub.call, desc, true);
+		prepare_conversions(source);
+	}
+	else
+	{
+		bool		alike = desc->natts == source->desc->natts;
+
+		for (int i = 0; alike && i < desc->natts; i++)
+		{
+			Form_pg_attribute a = TupleDescAttr(desc, i);
+			Form_pg_attribute b = TupleDescAttr(source->desc, i);
+
+			alike = a->atttypid == b->atttypid && a->attisdropped == b->attisdropped;
+		}
+		if (!alike)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("the rows differ in the types of their fields"),
+					 errhint("Cast the fields alike, or use an array of a named type.")));
+		FreeTupleDesc(source->desc);
+		source->desc = desc;
+	}
+	source->desc_type = type;
+	source->desc_typmod = typmod;
+	MemoryContextSwitchTo(oldcxt);
+}
+
+static void
+read_element(ArraySource *source, DbuRow *row, Datum element, bool isnull)
+{
+	HeapTupleHeader header;
+	HeapTupleData tuple;
+	DbuBulkCall *call = source->pub.call;
+
+	if (source->plain)
+	{
+		row->nulls[0] = isnull;
+		row->values[0] = convert(source, 0, element, &row->nulls[0]);
+		return;
+	}
+
+	header = DatumGetHeapTupleHeader(element);
+	if (source->by_position)
+		describe_record(source, header);
+	tuple.t_len = HeapTupleHeaderGetDatumLength(header);
+	ItemPointerSetInvalid(&tuple.t_self);
+	tuple.t_tableOid = InvalidOid;
+	tuple.t_data = header;
+	heap_deform_tuple(&tuple, source->desc, source->fields, source->field_nulls);
+
+	if (row->values == NULL)
+	{
+		row->values = MemoryContextAlloc(call->mcxt, sizeof(Datum) * Max(call->ncolumns, 1));
+		row->nulls = MemoryContextAlloc(call->mcxt, sizeof(bool) * Max(call->ncolumns, 1));
+	}
+	for (int i = 0; i < call->ncolumns; i++)
+	{
+		int			field = source->conversions[i].field;
+
+		row->nulls[i] = source->field_nulls[field];
+		row->values[i] = convert(source, i, source->fields[field], &row->nulls[i]);
+	}
+}
+
+static bool
+next_element(DbuSource *pub, DbuRow *row)
+{
+	ArraySource *source = (ArraySource *) pub;
+	DbuBulkCall *call = pub->call;
+	ErrorContextCallback context;
+	Datum		element;
+	bool		isnull;
+
+	ResetExprContext(source->econtext);
+	if (!array_iterate(source->iterator, &element, &isnull))
+		return false;
+	row->ord++;
+	if (isnull && !(source->plain && call->op == DBU_BULK_INSERT))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("row " INT64_FORMAT " is null", row->ord),
+				 errhint("Leave null elements out of the array.")));
+
+	context.callback = errcontext_row;
+	context.arg = row;
+	context.previous = error_context_stack;
+	error_context_stack = &context;
+	read_element(source, row, element, isnull);
+	error_context_stack = context.previous;
+	row->shape = source->shape;
+	return true;
+}
+
+/* Are the elements values of one column: of a one-column key, or of the one to insert? */
+static bool
+elements_are_values(DbuBulkCall *call, Oid element)
+{
+	switch (call->op)
+	{
+		case DBU_BULK_INSERT:
+			return list_length(call->opt.columns) == 1 && !type_is_rowtype(element);
+		case DBU_BULK_UPDATE:
+			return false;
+		case DBU_BULK_DELETE:
+			/* the key may be of a composite type itself */
+			return !type_is_rowtype(element) ||
+				(call->key->ncolumns == 1 && call->key->columns[0]->type == element);
+	}
+	return false;
+}
+
+static void
+open_values(ArraySource *source, Oid element)
+{
+	DbuBulkCall *call = source->pub.call;
+
+	if (call->op == DBU_BULK_DELETE && call->key->ncolumns != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("the key of \"%s\" has %d columns, but the keys given are single values",
+						call->target->name, call->key->ncolumns),
+				 errhint("Give keys as an array of rows, or as JSON objects.")));
+	source->plain = true;
+	call->columns = palloc(sizeof(DbuColumn *));
+	if (call->op == DBU_BULK_DELETE)
+		call->columns[0] = call->key->columns[0];
+	else
+		call->columns[0] = dbu_bulk_target_column(call->target, linitial(call->opt.columns),
+												  "parameter \"columns\"");
+	call->ncolumns = 1;
+	dbu_bulk_columns_settle(call);
+	source->conversions = palloc0(sizeof(Conversion));
+	prepare_conversion(call, source->conversions, call->columns[0], 0,
+					   element, -1, get_typcollation(element));
+	source->pub.row.values = palloc(sizeof(Datum));
+	source->pub.row.nulls = palloc(sizeof(bool));
+	source->shape = dbu_bulk_shape_full(call);
+}
+
+/* NULL where there are no rows to say what they are. */
+DbuSource *
+dbu_bulk_rows_open(DbuBulkCall *call, Datum rows, Oid type)
+{
+	ArraySource *source = palloc0(sizeof(ArraySource));
+	ArrayType  *array = DatumGetArrayTypeP(rows);
+	Oid			element = ARR_ELEMTYPE(array);
+	Oid			base = getBaseType(element);
+
+	if (ARR_NDIM(array) > 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+				 errmsg("an array of rows must have one dimension, not %d", ARR_NDIM(array)),
+				 errhint("Use unnest() and array_agg() to flatten it.")));
+
+	dbu_bulk_key_resolve(call);
+	source->pub.call = call;
+	source->pub.next = next_element;
+	source->iterator = array_create_iterator(array, 0, NULL);
+	source->econtext = CreateStandaloneExprContext();
+
+	if (elements_are_values(call, element))
+		open_values(source, element);
+	else if (!type_is_rowtype(base))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("the rows are of type %s, which has no fields", format_type_be(element)),
+				 errhint("Give an array of a table's row type, of a composite type or of record, or JSON.")));
+	else if (base == RECORDOID)
+	{
+		source->by_position = true;
+		if (ARR_NDIM(array) == 0)
+			return NULL;
+	}
+	else
+	{
+		source->desc = lookup_rowtype_tupdesc_copy(base, -1);
+		dbu_bulk_columns_choose(call, source->desc, false);
+		prepare_conversions(source);
+	}
+	return &source->pub;
+}
