@@ -55,6 +55,7 @@ select_tests()
 		mapfile -t TAP < <(names test/t .pl)
 		[ ! -f "$DBUTIL_ROOT/test/client/Makefile" ] || CLIENT=(all)
 		SURFACE=(surface upgrade)
+		DEMO=1
 		return 0
 	fi
 	for name in $TESTS; do

@@ -230,9 +230,7 @@ run_suite stock || finish
 if run_suite track "shared_preload_libraries = 'dbutil'" "dbutil.plan_cache = off"; then
 	compare track none
 fi
-# the plan cache is off by default; its run is asked for until each of its
-# differences is listed
-if [ -n "${DBUTIL_CORE_FORCE:-}$PROPOSE" ] && run_suite force "shared_preload_libraries = 'dbutil'" "dbutil.plan_cache = force"; then
+if run_suite force "shared_preload_libraries = 'dbutil'" "dbutil.plan_cache = force"; then
 	compare force listed
 	if [ -n "$PROPOSE" ] && [ -s "$DIR/force.unlisted" ]; then
 		section "unlisted differences, for test/core/allowed_differences"

@@ -1,7 +1,7 @@
 #!/bin/bash
 # lint.sh: everything that is proven about the sources without running them
 # (`make lint`): warnings of gcc and clang as errors, gcc's analyzer and
-# with DBUTIL_LINT_TIDY=1 clang-tidy, the layering rules with their self-test, the symbols that the
+# clang-tidy, the layering rules with their self-test, the symbols that the
 # libraries export, shellcheck.
 #
 # One line for each step; the last line is `N passed, N failed, N skipped`.
@@ -152,12 +152,12 @@ if [ "$FAILED" = 0 ] || [ -d "$DIR/stage" ]; then
 	CLIENT_C=$(cd "$SRC" && for f in src/client/*.c src/cli/*.c; do [ ! -f "$f" ] || echo "$f"; done)
 	step "server: clang -Wall -Wextra -Werror" clang_server
 	step "server: gcc -fanalyzer" analyze_server
-	[ -z "${DBUTIL_LINT_TIDY:-}" ] || step "server: clang-tidy" tidy "$SERVER_C" "$SERVER_FLAGS"
+	step "server: clang-tidy" tidy "$SERVER_C" "$SERVER_FLAGS"
 	if [ -n "$CLIENT_C" ]; then
 		step "client: gcc -Wall -Wextra -Werror" build_client
 		step "client: clang -Wall -Wextra -Werror" clang_client
 		step "client: gcc -fanalyzer" analyze_client
-		[ -z "${DBUTIL_LINT_TIDY:-}" ] || step "client: clang-tidy" tidy "$CLIENT_C" "$CLIENT_FLAGS"
+		step "client: clang-tidy" tidy "$CLIENT_C" "$CLIENT_FLAGS"
 		step "exported symbols" bash "$DBUTIL_ROOT/tools/layering.sh" --symbols \
 			"$SRC/dbutil.so" "$DIR/client/libdbpool.so"
 	fi
