@@ -12,7 +12,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $shapes = $ENV{DBUTIL_PLANCACHE_SHAPES} || 200;
+my $shapes = $ENV{DBUTIL_PLANCACHE_SHAPES} || 1000;
 my $seed = $ENV{DBUTIL_PLANCACHE_SEED} || 20240607;
 my $mutations = 8;
 srand($seed);
