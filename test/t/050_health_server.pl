@@ -105,6 +105,8 @@ is($standby->safe_psql('postgres', q(SELECT count(*) FROM dbutil.health WHERE ne
 	'0', 'and no check fails there');
 
 $primary->safe_psql('postgres', 'CREATE UNLOGGED SEQUENCE unlogged');
+# a delay is the age of the last commit replayed: there has to be one
+$primary->wait_for_catchup($standby);
 $standby->safe_psql('postgres', 'SELECT pg_wal_replay_pause()');
 $primary->safe_psql('postgres', 'INSERT INTO t SELECT generate_series(1, 1000)');
 ok($standby->poll_query_until('postgres', 'SELECT pg_last_wal_receive_lsn() > pg_last_wal_replay_lsn()'),
