@@ -83,6 +83,21 @@ typedef RelFileLocator DbuRelFile;
 typedef RelFileNode DbuRelFile;
 #endif
 
+/* MERGE's join condition has a place of its own from 17 on. */
+#if PG_VERSION_NUM >= 170000
+#define dbu_merge_condition(query) ((query)->mergeJoinCondition)
+#define dbu_merge_conditions(modify) ((modify)->mergeJoinConditions)
+#else
+#define dbu_merge_condition(query) ((Node *) NULL)
+#endif
+
+/* Grouped columns are a member of the range table from 18 on. */
+#if PG_VERSION_NUM >= 180000
+#define dbu_is_group_rte(rte) ((rte)->rtekind == RTE_GROUP)
+#else
+#define dbu_is_group_rte(rte) false
+#endif
+
 /* Hidden visibility is PGXS' default from 16 on; 15 exports everything. */
 #ifndef PGDLLEXPORT
 #define PGDLLEXPORT

@@ -5,7 +5,8 @@
  *
  * A generic plan comes from the planner with Params where literals belong.
  * Before it is stored each becomes a Const whose location says which literal
- * goes there; no real location is that far below zero.  Serving is then: copy
+ * goes there, an IN list of them one Const for the whole array; no real location
+ * is that far below zero.  Bound parameters of the statement stay.  Serving is then: copy
  * the plan, walk it, write the literals over the places.  The copy is the
  * caller's alone and holds nothing of the cache; it borrows the literals'
  * values from the statement's Query, as any plan does.
@@ -23,6 +24,9 @@
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/plannodes.h"
+#include "optimizer/optimizer.h"
+#include "utils/array.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 /* The location of the place for literal i. */
@@ -67,11 +71,29 @@ visit_plan(Plan *plan, FieldVisitor visit, void *arg)
 	switch (nodeTag(plan))
 	{
 		case T_SeqScan:
+		case T_CteScan:
+		case T_WorkTableScan:
 		case T_Material:
 		case T_Sort:
 		case T_IncrementalSort:
+		case T_Group:
+		case T_Unique:
+		case T_SetOp:
+		case T_RecursiveUnion:
+		case T_ProjectSet:
+		case T_LockRows:
 		case T_Gather:
 		case T_GatherMerge:
+			break;
+		case T_SubqueryScan:
+			if (!visit_plan(((SubqueryScan *) plan)->subplan, visit, arg))
+				return false;
+			break;
+		case T_FunctionScan:
+			FIELD(((FunctionScan *) plan)->functions);
+			break;
+		case T_ValuesScan:
+			FIELD(((ValuesScan *) plan)->values_lists);
 			break;
 		case T_IndexScan:
 			FIELD(((IndexScan *) plan)->indexqual);
@@ -118,7 +140,26 @@ visit_plan(Plan *plan, FieldVisitor visit, void *arg)
 			FIELD(((Memoize *) plan)->param_exprs);
 			break;
 		case T_Agg:
-			if (((Agg *) plan)->chain != NIL)
+			if (!visit_plans(((Agg *) plan)->chain, visit, arg))
+				return false;
+			break;
+		case T_WindowAgg:
+			FIELD(((WindowAgg *) plan)->runCondition);
+			FIELD(((WindowAgg *) plan)->runConditionOrig);
+			FIELD(((WindowAgg *) plan)->startOffset);
+			FIELD(((WindowAgg *) plan)->endOffset);
+			break;
+		case T_ModifyTable:
+			FIELD(((ModifyTable *) plan)->returningLists);
+			FIELD(((ModifyTable *) plan)->onConflictSet);
+			FIELD(((ModifyTable *) plan)->onConflictWhere);
+			FIELD(((ModifyTable *) plan)->exclRelTlist);
+			FIELD(((ModifyTable *) plan)->mergeActionLists);
+#ifdef dbu_merge_conditions
+			FIELD(dbu_merge_conditions((ModifyTable *) plan));
+#endif
+			if (((ModifyTable *) plan)->withCheckOptionLists != NIL ||
+				((ModifyTable *) plan)->fdwDirectModifyPlans != NULL)
 				return false;
 			break;
 		case T_Limit:
@@ -169,40 +210,164 @@ leave_field(Node *field, void *arg)
 bool
 dbu_plancache_accepts_plan(PlannedStmt *plan)
 {
-	return plan->commandType == CMD_SELECT && !plan->hasReturning &&
-		!plan->hasModifyingCTE && plan->utilityStmt == NULL &&
-		plan->rowMarks == NIL && plan->resultRelations == NIL &&
+	return plan->commandType != CMD_UTILITY && plan->utilityStmt == NULL &&
 		visit_statement(plan, leave_field, NULL);
 }
 
 /* ---------- making the places ---------- */
 
+typedef struct Replacing
+{
+	const DbuRecognised *rec;
+	int			replaced;		/* Params */
+	int			places;			/* Consts in their stead */
+	bool		hashable;		/* an array is long enough to be hashed */
+} Replacing;
+
+/* The shortest IN list that the executor may hash, as in PostgreSQL's clauses.c. */
+#define MIN_HASHED_MEMBERS 9
+
+/* The number of the literal that the Param stands for, -1: for none. */
+static int
+lifted_literal(Node *node, const DbuRecognised *rec)
+{
+	Param	   *param = (Param *) node;
+
+	if (node == NULL || !IsA(node, Param) || param->paramkind != PARAM_EXTERN ||
+		param->paramid <= rec->nbound || param->paramid > rec->nbound + rec->nliterals)
+		return -1;
+	return param->paramid - rec->nbound - 1;
+}
+
+/* Is the expression a whole IN list of literals?  The first one, or -1. */
+static int
+lifted_array(ArrayExpr *array, const DbuRecognised *rec)
+{
+	int			first;
+
+	if (array->elements == NIL)
+		return -1;
+	first = lifted_literal(linitial(array->elements), rec);
+	if (first < 0 || rec->literals[first].array_size != list_length(array->elements) ||
+		rec->literals[first].array->array_typeid != array->array_typeid)
+		return -1;
+	for (int i = 1; i < list_length(array->elements); i++)
+	{
+		if (lifted_literal(list_nth(array->elements, i), rec) != first + i)
+			return -1;
+	}
+	return first;
+}
+
+/* The members of an IN list, from its first literal on, as an array. */
+static Datum
+array_value(const DbuLiteral *first)
+{
+	Oid			type = first->array->element_typeid;
+	Datum	   *members = palloc_array(Datum, first->array_size);
+	ArrayType  *array;
+	int16		length;
+	bool		by_value;
+	char		align;
+
+	for (int i = 0; i < first->array_size; i++)
+		members[i] = first[i].value.constvalue;
+	get_typlenbyvalalign(type, &length, &by_value, &align);
+	array = construct_array(members, first->array_size, type, length, by_value, align);
+	pfree(members);
+	return PointerGetDatum(array);
+}
+
+static Const *
+new_place(int literal, Oid type, int32 typmod, Oid collation)
+{
+	Const	   *place = makeNode(Const);
+
+	place->consttype = type;
+	place->consttypmod = typmod;
+	place->constcollid = collation;
+	place->constisnull = true;
+	place->location = PLACE(literal);
+	return place;
+}
+
 static Node *
 make_place(Node *node, void *arg)
 {
+	Replacing  *replacing = arg;
+	int			literal;
+
 	if (node == NULL)
 		return NULL;
-	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_EXTERN)
+	literal = lifted_literal(node, replacing->rec);
+	if (literal >= 0)
 	{
 		Param	   *param = (Param *) node;
-		Const	   *place = makeNode(Const);
 
-		place->consttype = param->paramtype;
-		place->consttypmod = param->paramtypmod;
-		place->constcollid = param->paramcollid;
-		place->constisnull = true;
-		place->location = PLACE(param->paramid - 1);
-		(*(int *) arg)++;
+		replacing->replaced++;
+		replacing->places++;
+		return (Node *) new_place(literal, param->paramtype, param->paramtypmod,
+								  param->paramcollid);
+	}
+	if (IsA(node, ArrayExpr) &&
+		(literal = lifted_array((ArrayExpr *) node, replacing->rec)) >= 0)
+	{
+		ArrayExpr  *array = (ArrayExpr *) node;
+		Const	   *place = new_place(literal, array->array_typeid, -1, array->array_collid);
+
+		/* blanked by dbu_plancache_make_places() */
+		place->constlen = -1;
+		place->constisnull = false;
+		place->constvalue = array_value(&replacing->rec->literals[literal]);
+		replacing->replaced += list_length(array->elements);
+		replacing->places++;
+		if (list_length(array->elements) >= MIN_HASHED_MEMBERS)
+			replacing->hashable = true;
 		return (Node *) place;
 	}
 	return expression_tree_mutator(node, make_place, arg);
 }
 
-/* How many Params does PostgreSQL's own text form of the plan show? */
-static int
-count_params(PlannedStmt *plan)
+/* Let the executor hash long IN lists, as the planner does where it sees them. */
+static Node *
+mark_hashed(Node *field, void *arg)
 {
-	static const char mark[] = "{PARAM :paramkind 0 ";
+	convert_saop_to_hashed_saop(field);
+	return field;
+}
+
+/* The plan keeps nothing of what the statement that led to it held. */
+static bool
+blank_place(Node *node, void *arg)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Const) && IS_PLACE(((Const *) node)->location) &&
+		!((Const *) node)->constisnull)
+	{
+		pfree(DatumGetPointer(((Const *) node)->constvalue));
+		((Const *) node)->constvalue = (Datum) 0;
+		((Const *) node)->constisnull = true;
+		return false;
+	}
+	return expression_tree_walker(node, blank_place, arg);
+}
+
+static Node *
+blank_field(Node *field, void *arg)
+{
+	blank_place(field, arg);
+	return field;
+}
+
+/*
+ * How many Params does PostgreSQL's own text form of the plan show that stand
+ * for literals?
+ */
+static int
+count_params(PlannedStmt *plan, int nbound)
+{
+	static const char mark[] = "{PARAM :paramkind 0 :paramid ";
 	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext,
 												  "dbutil plan text",
 												  ALLOCSET_DEFAULT_SIZES);
@@ -210,26 +375,36 @@ count_params(PlannedStmt *plan)
 	int			count = 0;
 
 	for (char *found = strstr(nodeToString(plan), mark); found != NULL;
-		 found = strstr(found + 1, mark))
-		count++;
+		 found = strstr(found, mark))
+	{
+		found += strlen(mark);
+		if (strtol(found, NULL, 10) > nbound)
+			count++;
+	}
 	MemoryContextSwitchTo(oldcontext);
 	MemoryContextDelete(context);
 	return count;
 }
 
 /*
- * Turn the Params of a plan into places, in the current memory context.  False
- * if one is where it cannot be replaced: then the plan is of no use.
+ * Turn the Params of a plan that stand for rec's literals into places, in the
+ * current memory context.  False if one is where it cannot be replaced: then
+ * the plan is of no use.
  */
 bool
-dbu_plancache_make_places(PlannedStmt *plan, int *nplaces)
+dbu_plancache_make_places(PlannedStmt *plan, const DbuRecognised *rec, int *nplaces)
 {
-	int			before = count_params(plan);
+	Replacing	replacing = {.rec = rec};
+	int			before = count_params(plan, rec->nbound);
 
-	*nplaces = 0;
-	if (!visit_statement(plan, make_place, nplaces))
+	if (!visit_statement(plan, make_place, &replacing) ||
+		replacing.replaced != before || count_params(plan, rec->nbound) != 0)
 		return false;
-	return *nplaces == before && count_params(plan) == 0;
+	if (replacing.hashable)
+		(void) visit_statement(plan, mark_hashed, NULL);
+	(void) visit_statement(plan, blank_field, NULL);
+	*nplaces = replacing.places;
+	return true;
 }
 
 /* ---------- filling them ---------- */
@@ -253,7 +428,21 @@ fill_place(Node *node, void *arg)
 		if (IS_PLACE(place->location) &&
 			PLACE_LITERAL(place->location) < filling->rec->nliterals)
 		{
-			*place = filling->rec->literals[PLACE_LITERAL(place->location)].saved;
+			const DbuLiteral *literal = &filling->rec->literals[PLACE_LITERAL(place->location)];
+
+			if (place->consttype == literal->value.consttype)
+				*place = literal->value;
+			else if (literal->array_size > 0 &&
+					 place->consttype == literal->array->array_typeid)
+			{
+				place->constlen = -1;
+				place->constbyval = false;
+				place->constisnull = false;
+				place->constvalue = array_value(literal);
+				place->location = -1;
+			}
+			else
+				return false;
 			filling->filled++;
 		}
 		return false;

@@ -114,27 +114,34 @@ column_in_index_expression(Relation rel, AttrNumber attnum)
 	return found;
 }
 
-/* The table's column behind a column of a join, if it is one. */
+/* The table's column behind a column of a join or of a subquery, if it is one. */
 static RangeTblEntry *
 resolve_column(List *rtable, Index varno, AttrNumber *attnum)
 {
 	for (;;)
 	{
 		RangeTblEntry *rte = list_nth_node(RangeTblEntry, rtable, varno - 1);
-		Node	   *alias;
+		Node	   *column = NULL;
 
 		if (rte->rtekind == RTE_RELATION)
 			return *attnum > 0 ? rte : NULL;
-		if (rte->rtekind != RTE_JOIN || *attnum <= 0 ||
-			*attnum > list_length(rte->joinaliasvars))
+		if (rte->rtekind == RTE_JOIN && *attnum > 0 &&
+			*attnum <= list_length(rte->joinaliasvars))
+			column = list_nth(rte->joinaliasvars, *attnum - 1);
+		else if (rte->rtekind == RTE_SUBQUERY && *attnum > 0 &&
+				 *attnum <= list_length(rte->subquery->targetList) &&
+				 rte->subquery->setOperations == NULL)
+		{
+			column = (Node *) list_nth_node(TargetEntry, rte->subquery->targetList,
+											*attnum - 1)->expr;
+			rtable = rte->subquery->rtable;
+		}
+		while (column != NULL && IsA(column, RelabelType))
+			column = (Node *) ((RelabelType *) column)->arg;
+		if (column == NULL || !IsA(column, Var) || ((Var *) column)->varlevelsup != 0)
 			return NULL;
-		alias = list_nth(rte->joinaliasvars, *attnum - 1);
-		while (alias != NULL && IsA(alias, RelabelType))
-			alias = (Node *) ((RelabelType *) alias)->arg;
-		if (alias == NULL || !IsA(alias, Var))
-			return NULL;
-		varno = ((Var *) alias)->varno;
-		*attnum = ((Var *) alias)->varattno;
+		varno = ((Var *) column)->varno;
+		*attnum = ((Var *) column)->varattno;
 	}
 }
 
@@ -153,7 +160,7 @@ dbu_plancache_judge_literals(const DbuRecognised *rec)
 
 		if (literal->varno == 0)
 			continue;
-		rte = resolve_column(rec->query->rtable, literal->varno, &attnum);
+		rte = resolve_column(literal->rtable, literal->varno, &attnum);
 		if (rte == NULL)
 			continue;
 

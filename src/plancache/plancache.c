@@ -90,7 +90,8 @@ dbu_plancache_context(const Query *query, const char *query_string,
 					  ParamListInfo bound_params, int cursor_options,
 					  DbuPlanContext *context)
 {
-	if (bound_params != NULL)
+	/* those whose values are fetched one by one, when they are used */
+	if (bound_params != NULL && bound_params->paramFetch != NULL)
 		return DBU_PLAN_REF_PARAMS;
 
 	/* hypothetical indexes, hints, other people's paths: not in our key */
@@ -104,6 +105,7 @@ dbu_plancache_context(const Query *query, const char *query_string,
 		return DBU_PLAN_REF_HINT;
 
 	context->environment = dbu_plancache_environment();
+	context->bound_params = bound_params;
 	context->role = GetUserId();
 	context->cursor_options = cursor_options;
 	context->mode = dbu_plancache_mode;
@@ -112,24 +114,9 @@ dbu_plancache_context(const Query *query, const char *query_string,
 
 /* ---------- what a plan may be stored for ---------- */
 
-static bool
-names_relation(List *rtable, Oid relid)
-{
-	ListCell   *lc;
-
-	foreach(lc, rtable)
-	{
-		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
-
-		if (rte->rtekind == RTE_RELATION && rte->relid == relid)
-			return true;
-	}
-	return false;
-}
-
 /* Why is the plan not to be stored at all, at either level? */
 static DbuPlanEvent
-judge_plan(PlannedStmt *plan, const Query *key)
+judge_plan(PlannedStmt *plan, const DbuRecognised *rec)
 {
 	int			extra = 0;
 	ListCell   *lc;
@@ -142,7 +129,7 @@ judge_plan(PlannedStmt *plan, const Query *key)
 	{
 		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
 
-		if (rte->rtekind == RTE_RELATION && !names_relation(key->rtable, rte->relid))
+		if (rte->rtekind == RTE_RELATION && !list_member_oid(rec->relations, rte->relid))
 			extra++;
 	}
 	return extra > dbu_plancache_max_extra_locks ? DBU_PLAN_REF_LOCKS : DBU_PLAN_NONE;
@@ -153,10 +140,10 @@ judge_plan(PlannedStmt *plan, const Query *key)
  * itself is put at what PostgreSQL's plan cache puts it at.
  */
 static double
-generic_cost_limit(double custom_cost, const Query *key)
+generic_cost_limit(double custom_cost, const DbuPlanEntry *entry)
 {
 	return custom_cost * dbu_plancache_regret +
-		1000.0 * cpu_operator_cost * (list_length(key->rtable) + 1);
+		1000.0 * cpu_operator_cost * (entry->nrelations + 1);
 }
 
 /* Keep plan in the entry, which is not linked yet. */
@@ -174,11 +161,11 @@ keep_plan(DbuPlanEntry *entry, PlannedStmt *plan)
  * planning.
  */
 static void
-store(DbuPlanEntry *entry, uint64 generation)
+store(DbuPlanEntry *entry, const DbuRecognised *rec, uint64 generation)
 {
 	DbuPlanEvent problem = DBU_PLAN_NONE;
 
-	dbu_plancache_entry_dependencies(entry);
+	dbu_plancache_entry_dependencies(entry, rec);
 	if (dbu_plancache_in_ddl())
 		problem = DBU_PLAN_REF_DDL;
 	else if (generation != dbu_plancache_generation())
@@ -228,7 +215,7 @@ admit_exact(DbuPlanRequest *req, DbuRecognised *rec, const DbuPlanContext *conte
 	entry->calls = 1;
 	count(DBU_PLAN_MISS_ADMIT);
 
-	problem = judge_plan(plan, entry->key);
+	problem = judge_plan(plan, rec);
 	if (problem == DBU_PLAN_NONE && context->mode != DBU_CACHE_FORCE &&
 		entry->planning_us < dbu_plancache_min_plan_time)
 		problem = DBU_PLAN_REF_CHEAP;
@@ -239,7 +226,7 @@ admit_exact(DbuPlanRequest *req, DbuRecognised *rec, const DbuPlanContext *conte
 	}
 	else
 		make_verdict(entry, DBU_ENTRY_REFUSED, problem);
-	store(entry, generation);
+	store(entry, rec, generation);
 	return plan;
 }
 
@@ -254,6 +241,7 @@ plan_lifted(const DbuPlanRequest *req, const DbuPlanEntry *entry,
 	lifted.query->queryId = 0;	/* nobody is to count it as the statement */
 	lifted.query->stmt_location = rec->location;
 	lifted.query->stmt_len = rec->length;
+	lifted.bound_params = NULL; /* whose values would become part of the plan */
 	return dbu_plan_next(&lifted);
 }
 
@@ -308,9 +296,9 @@ admit_generic(DbuPlanRequest *req, DbuRecognised *rec, const DbuPlanContext *con
 			entry->planning_us = elapsed_us(start);
 		entry->generic_cost = generic->planTree->total_cost;
 
-		problem = judge_plan(generic, entry->key);
+		problem = judge_plan(generic, rec);
 		if (problem == DBU_PLAN_NONE && !force &&
-			entry->generic_cost > generic_cost_limit(entry->custom_cost, entry->key))
+			entry->generic_cost > generic_cost_limit(entry->custom_cost, entry))
 			problem = DBU_PLAN_REF_COST;
 		if (problem == DBU_PLAN_NONE)
 		{
@@ -319,7 +307,7 @@ admit_generic(DbuPlanRequest *req, DbuRecognised *rec, const DbuPlanContext *con
 
 			keep_plan(entry, generic);
 			oldcontext = MemoryContextSwitchTo(entry->context);
-			replaced = dbu_plancache_make_places(entry->plan, &entry->nplaces);
+			replaced = dbu_plancache_make_places(entry->plan, rec, &entry->nplaces);
 			MemoryContextSwitchTo(oldcontext);
 			if (replaced)
 				dbu_plancache_measure(entry);
@@ -333,7 +321,7 @@ admit_generic(DbuPlanRequest *req, DbuRecognised *rec, const DbuPlanContext *con
 	else if (force)
 		result = dbu_plancache_instance(entry, rec);
 
-	store(entry, generation);
+	store(entry, rec, generation);
 	if (result != NULL)
 		return result;
 	return custom != NULL ? custom : dbu_plan_next(req);
@@ -386,7 +374,7 @@ verify(DbuPlanRequest *req, DbuPlanEntry *entry)
 	if (entry != NULL && entry->state == DBU_ENTRY_SERVING)
 	{
 		entry->custom_cost = custom->planTree->total_cost;
-		if (entry->generic_cost > generic_cost_limit(entry->custom_cost, entry->key))
+		if (entry->generic_cost > generic_cost_limit(entry->custom_cost, entry))
 		{
 			entry->state = DBU_ENTRY_EXACT_ONLY;
 			entry->reason = DBU_PLAN_REF_COST;
@@ -508,6 +496,13 @@ plan_statement(DbuPlanRequest *req)
 			return dbu_plan_next(req);
 	}
 
+	/* the plan for a statement's own parameters is good for these values only */
+	if (context.bound_params != NULL)
+	{
+		count(DBU_PLAN_REF_PARAMS);
+		return dbu_plan_next(req);
+	}
+
 	entry = find_entry(&rec, true, &context);
 	if (entry == NULL)
 		return worth_storing(rec.exact_hash, &context) ?
@@ -525,7 +520,7 @@ plan_statement(DbuPlanRequest *req)
 bool
 dbu_plancache_generic_level(const DbuRecognised *rec, const DbuPlanContext *context)
 {
-	return rec->nliterals > 0 && !rec->partitioned && !rec->too_many &&
+	return rec->nliterals + rec->nbound > 0 && !rec->partitioned && !rec->too_many &&
 		context->mode != DBU_CACHE_EXACT;
 }
 

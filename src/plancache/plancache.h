@@ -5,7 +5,9 @@
  *
  *	plancache.c		the planner callback: look up, serve, admit
  *	settings.c		settings, counters, status
- *	recognise.c		is the statement accepted; its hash; which literals lift
+ *	recognise.c		is the statement accepted; its hash
+ *	lift.c			which literals are lifted, and their exchange for Params
+ *	scan.h			what those two share
  *	environment.c	the settings that a plan depends on
  *	store.c			entries, memory, eviction, invalidation
  *	instance.c		plans with places for literals, and filling them
@@ -50,14 +52,15 @@ typedef enum DbuCacheMode
 	X(MISS_SIZE, "miss", "size", "a relation had grown or shrunk too much since planning") \
 	X(MISS_VERIFY, "miss", "verify", "planned to compare costs with the stored plan") \
 	/* not accepted by its form */ \
-	X(REF_COMMAND, "refusal", "command", "not a plain SELECT") \
-	X(REF_CLAUSE, "refusal", "clause", "a clause that is not accepted (GROUP BY, DISTINCT, WITH, UNION, FOR UPDATE, ...)") \
+	X(REF_COMMAND, "refusal", "command", "a utility statement, or one that a rule made") \
+	X(REF_CLAUSE, "refusal", "clause", "a clause that is not accepted (TABLESAMPLE, SEARCH, CYCLE, WITH CHECK OPTION)") \
 	X(REF_ROW_SECURITY, "refusal", "row_security", "a table with row security") \
-	X(REF_RELATION, "refusal", "relation", "something in FROM that is no ordinary or partitioned table (view, function, subquery, catalog)") \
+	X(REF_RELATION, "refusal", "relation", "no table, or one that is no ordinary, partitioned or materialized one (catalog, foreign table, transition table)") \
 	X(REF_EXPRESSION, "refusal", "expression", "a kind of expression that is not accepted") \
-	X(REF_FUNCTION, "refusal", "function", "a function, operator or aggregate that is not built in") \
-	X(REF_TYPE, "refusal", "type", "a constant of a type that is not built in") \
-	X(REF_PARAMS, "refusal", "parameters", "bound parameters") \
+	X(REF_FUNCTION, "refusal", "function", "a user's function in SQL, or one that is not in C and immutable") \
+	X(REF_TYPE, "refusal", "type", "a constant of a domain or of a composite type") \
+	X(REF_CAST, "refusal", "cast", "a value that does not fit what it is written to") \
+	X(REF_PARAMS, "refusal", "parameters", "bound parameters where they cannot be left, that are NULL, or without values") \
 	X(REF_HINT, "refusal", "hint", "the text holds a planner hint") \
 	X(REF_HOOKS, "refusal", "other_extension", "another extension changes how relations are planned") \
 	X(REF_SETTINGS, "refusal", "settings", "the planner's settings cannot be read") \
@@ -89,9 +92,17 @@ typedef enum DbuPlanEvent
 /* One literal that is lifted, and what it is compared with. */
 typedef struct DbuLiteral
 {
-	Const	   *node;			/* in the Query; while lifted a Param is there */
-	Const		saved;			/* its contents */
-	Index		varno;			/* column on the other side, 0: not a column */
+	Node	   *node;			/* in the Query; while lifted a Param is there */
+	union
+	{
+		Const		constant;
+		FuncExpr	cast;		/* of a constant */
+	}			saved;			/* the node's contents */
+	Const		value;			/* what it comes to */
+	int			array_size;		/* of an IN list's first member: members */
+	ArrayExpr  *array;			/* and the list itself */
+	List	   *rtable;			/* column on the other side: where it is ... */
+	Index		varno;			/* 0: not a column */
 	AttrNumber	varattno;
 } DbuLiteral;
 
@@ -102,8 +113,9 @@ typedef struct DbuRecognised
 	DbuPlanEvent refusal;		/* DBU_PLAN_NONE: accepted */
 	uint64		hash;			/* without the lifted literals */
 	uint64		exact_hash;		/* with them */
-	int			nrelations;		/* relations named */
+	List	   *relations;		/* OIDs of those named, at any depth */
 	bool		partitioned;	/* exact level only */
+	int			nbound;			/* bound parameters; literals are numbered on */
 	int			nliterals;
 	int			max_literals;	/* room in literals */
 	DbuLiteral *literals;
@@ -118,6 +130,7 @@ typedef struct DbuPlanEnvironment DbuPlanEnvironment;
 typedef struct DbuPlanContext
 {
 	const DbuPlanEnvironment *environment;
+	ParamListInfo bound_params; /* NULL: none; not kept in an entry's key */
 	Oid			role;
 	int			cursor_options;
 	DbuCacheMode mode;
@@ -201,6 +214,8 @@ extern bool dbu_plancache_generic_level(const DbuRecognised *rec,
 /* recognise.c */
 extern void dbu_plancache_recognise(Query *query, const DbuPlanContext *context,
 									DbuRecognised *rec);
+
+/* lift.c */
 extern bool dbu_plancache_disguise(DbuRecognised *rec, bool exact);
 extern void dbu_plancache_restore(DbuRecognised *rec);
 
@@ -218,7 +233,8 @@ extern DbuPlanEntry *dbu_plancache_find_serial(uint64 hash, uint64 serial);
 extern uint32 dbu_plancache_sighting(uint64 hash);
 extern DbuPlanEntry *dbu_plancache_entry_new(DbuRecognised *rec, bool exact,
 											 const DbuPlanContext *context);
-extern void dbu_plancache_entry_dependencies(DbuPlanEntry *entry);
+extern void dbu_plancache_entry_dependencies(DbuPlanEntry *entry,
+											 const DbuRecognised *rec);
 extern bool dbu_plancache_entry_link(DbuPlanEntry *entry);
 extern void dbu_plancache_entry_drop(DbuPlanEntry *entry);
 extern void dbu_plancache_entry_used(DbuPlanEntry *entry);
@@ -229,7 +245,8 @@ extern dlist_head *dbu_plancache_store_list(void);
 
 /* instance.c */
 extern bool dbu_plancache_accepts_plan(PlannedStmt *plan);
-extern bool dbu_plancache_make_places(PlannedStmt *plan, int *nplaces);
+extern bool dbu_plancache_make_places(PlannedStmt *plan, const DbuRecognised *rec,
+									  int *nplaces);
 extern PlannedStmt *dbu_plancache_instance(const DbuPlanEntry *entry,
 										   const DbuRecognised *rec);
 

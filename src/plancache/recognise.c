@@ -1,289 +1,86 @@
 /*-------------------------------------------------------------------------
  *
  * recognise.c
- *	  Is a statement one that the plan cache accepts; its hash; which of its
- *	  literals may be lifted.
+ *	  Is a statement one that the plan cache accepts, and its hash.
  *
  * A white list: what is not named here is refused, also what a later
  * PostgreSQL adds.  Three rules carry the correctness of the whole cache:
  *
  *	- Parse analysis runs for every statement, so names, types and permissions
  *	  to look up are always fresh; the cache stands for planning alone.
- *	- All functions and operators are built in.  A user's function, called or
- *	  inlined while planning, may look at anything, whatever it was declared
- *	  as; a plan must not remember what it answered.
- *	- A literal is lifted only where it is compared with something that is not
- *	  constant, by a btree operator, under AND, OR and NOT of WHERE and ON.
- *	  Everything else of the tree is part of the key, compared by equal().
+ *	- Planning runs no code but PostgreSQL's own and that of extensions in C.  A
+ *	  user's function that planning would inline (any in SQL) or call (any that
+ *	  calls itself immutable) may look at anything; a plan must not remember what
+ *	  it answered.
+ *	- A literal is lifted only where lift.c says so.  Everything else of the
+ *	  tree is part of the key, compared by equal().
  *
  * Fields that equal() ignores but that EXPLAIN shows (how a call was spelled,
  * by which alias a column was named) go into the hash, which has to match too.
+ * Apart from those the hash only has to tell statements apart, so whole parts
+ * that equal() compares are left out of it where they seldom differ alone.
  *
- * The scan reads the Query only.  dbu_plancache_disguise() writes to it; the
- * caller undoes that by dbu_plancache_restore(), also when an error comes
- * between.
+ * The scan reads the Query only; lift.c's dbu_plancache_disguise() writes to it.
  *
  *-------------------------------------------------------------------------
  */
-#include "plancache/plancache.h"
+#include "plancache/scan.h"
 
-#include "access/transam.h"
-#include "catalog/pg_am.h"
-#include "catalog/pg_amop.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_type.h"
-#include "common/hashfn.h"
+#include "catalog/pg_language.h"
+#include "catalog/pg_proc.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
-#include "optimizer/optimizer.h"
-#include "utils/catcache.h"
-#include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
-#define BUILT_IN(oid) ((oid) < FirstUnpinnedObjectId)
+static bool scan_query(Query *query, TreeScan *scan);
 
-#define FIRST_LITERALS 8		/* room for literals at first */
-
-StaticAssertDecl(sizeof(Param) <= sizeof(Const),
-				 "a Param must fit in a Const's memory");
-
-typedef struct TreeScan
-{
-	DbuRecognised *rec;
-	DbuCacheMode mode;
-	uint64		hash;
-	uint64		literal_hash;
-} TreeScan;
-
-typedef enum OperatorClass
-{
-	OPERATOR_OTHER,
-	OPERATOR_COMPARISON,		/* <, <=, >=, > of a built-in btree family */
-	OPERATOR_EQUALITY
-} OperatorClass;
-
-static bool scan_expression(Node *node, void *arg);
-
-static inline uint64
-mix(uint64 hash, uint64 value)
-{
-	hash = (hash ^ value) * UINT64CONST(0x9E3779B97F4A7C15);
-	return hash ^ (hash >> 29);
-}
-
-#define MIX(scan, value) ((scan)->hash = mix((scan)->hash, (uint64) (value)))
-
-static bool
-refuse(TreeScan *scan, DbuPlanEvent reason)
+bool
+dbu_plancache_refuse(TreeScan *scan, DbuPlanEvent reason)
 {
 	scan->rec->refusal = reason;
 	return true;
 }
 
-static uint64
-hash_constant(uint64 hash, const Const *con)
-{
-	hash = mix(hash, con->consttype);
-	if (con->constisnull)
-		return mix(hash, 1);
-	if (con->constbyval)
-		return mix(hash, (uint64) con->constvalue);
-	return mix(hash, hash_bytes_extended((unsigned char *) DatumGetPointer(con->constvalue),
-										 datumGetSize(con->constvalue, false, con->constlen),
-										 0));
-}
+#define refuse dbu_plancache_refuse
 
 /*
- * May constants of this type occur?  Those of a type that is not built in
- * could drag a user's functions into planning; an enum's are built in.
+ * May the function occur?  One of a user may not be run while planning: the
+ * planner inlines those in SQL, folds immutable ones, and calls their support
+ * functions.  Those in C only a superuser can make.
  */
 static bool
-type_accepted(Oid type)
+function_accepted(Oid funcid)
 {
-	if (type == RECORDOID || type == RECORDARRAYOID)
+	HeapTuple	tuple;
+	Form_pg_proc proc;
+	bool		accepted;
+
+	if (BUILT_IN(funcid))
+		return true;
+	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(funcid));
+	if (!HeapTupleIsValid(tuple))
 		return false;
-	return BUILT_IN(type) || get_typtype(type) == TYPTYPE_ENUM;
-}
-
-/* What kind of operator is it?  Built-in ones never change: remembered. */
-static OperatorClass
-classify_operator(Oid operator)
-{
-	static struct
-	{
-		Oid			operator;
-		OperatorClass kind;
-	}			known[64];
-	int			slot = operator % lengthof(known);
-	OperatorClass kind = OPERATOR_OTHER;
-	CatCList   *members;
-
-	if (!BUILT_IN(operator))
-		return OPERATOR_OTHER;
-	if (known[slot].operator == operator)
-		return known[slot].kind;
-
-	members = SearchSysCacheList1(AMOPOPID, ObjectIdGetDatum(operator));
-	for (int i = 0; i < members->n_members; i++)
-	{
-		Form_pg_amop amop = (Form_pg_amop) GETSTRUCT(&members->members[i]->tuple);
-
-		if (amop->amopmethod != BTREE_AM_OID || !BUILT_IN(amop->amopfamily))
-			continue;
-		if (amop->amopstrategy == BTEqualStrategyNumber)
-			kind = OPERATOR_EQUALITY;
-		else if (kind == OPERATOR_OTHER)
-			kind = OPERATOR_COMPARISON;
-	}
-	ReleaseSysCacheList(members);
-
-	known[slot].operator = operator;
-	known[slot].kind = kind;
-	return kind;
+	proc = (Form_pg_proc) GETSTRUCT(tuple);
+	accepted = proc->prolang == ClanguageId || proc->prolang == INTERNALlanguageId ||
+		(proc->prolang != SQLlanguageId && proc->provolatile != PROVOLATILE_IMMUTABLE &&
+		 !OidIsValid(proc->prosupport));
+	ReleaseSysCache(tuple);
+	return accepted;
 }
 
 static bool
-literal_liftable(const Const *con)
+operator_accepted(Oid operator)
 {
-	if (con->constisnull || con->consttypmod != -1 || !BUILT_IN(con->consttype))
-		return false;
-	switch (con->consttype)
-	{
-		case BOOLOID:
-		case REGPROCOID:
-		case REGPROCEDUREOID:
-		case REGOPEROID:
-		case REGOPERATOROID:
-		case REGCLASSOID:
-		case REGCOLLATIONOID:
-		case REGTYPEOID:
-		case REGROLEOID:
-		case REGNAMESPACEOID:
-		case REGCONFIGOID:
-		case REGDICTIONARYOID:
-		case UNKNOWNOID:
-			return false;
-		default:
-			return true;
-	}
-}
-
-/* The column that an operand is, looking through relabelling. */
-static Var *
-operand_column(Node *node)
-{
-	while (node != NULL && IsA(node, RelabelType))
-		node = (Node *) ((RelabelType *) node)->arg;
-	return node != NULL && IsA(node, Var) ? (Var *) node : NULL;
-}
-
-/*
- * Can the literal be lifted that is one operand of op?  With plan_cache = auto
- * only those compared for equality with a column: the estimate for an unknown
- * bound of a range is a guess that no statistics stand behind.
- */
-static bool
-lift_operand(TreeScan *scan, OpExpr *op, Node *literal, Node *other)
-{
-	DbuRecognised *rec = scan->rec;
-	OperatorClass kind;
-	Var		   *column;
-	DbuLiteral *slot;
-
-	if (literal == NULL || !IsA(literal, Const) || !literal_liftable((Const *) literal))
-		return false;
-	kind = classify_operator(op->opno);
-	column = operand_column(other);
-	if (kind == OPERATOR_OTHER)
-		return false;
-	if (scan->mode == DBU_CACHE_AUTO && (kind != OPERATOR_EQUALITY || column == NULL))
-		return false;
-	if (column == NULL && !contain_var_clause(other))
-		return false;
-
-	/* where a collation is needed and not known, let the planner complain */
-	if (OidIsValid(get_typcollation(((Const *) literal)->consttype)) &&
-		!OidIsValid(op->inputcollid))
-		return false;
-
-	if (rec->nliterals >= dbu_plancache_max_params)
-	{
-		rec->too_many = true;
-		return false;
-	}
-	if (rec->nliterals >= rec->max_literals)
-	{
-		if (rec->literals == NULL)
-		{
-			rec->max_literals = FIRST_LITERALS;
-			rec->literals = palloc_array(DbuLiteral, rec->max_literals);
-		}
-		else
-		{
-			rec->max_literals *= 2;
-			rec->literals = repalloc_array(rec->literals, DbuLiteral, rec->max_literals);
-		}
-	}
-	slot = &rec->literals[rec->nliterals++];
-	slot->node = (Const *) literal;
-	slot->saved = *slot->node;
-	slot->varno = column ? column->varno : 0;
-	slot->varattno = column ? column->varattno : 0;
-
-	scan->literal_hash = hash_constant(scan->literal_hash, slot->node);
-	MIX(scan, slot->node->consttype);
-	return true;
-}
-
-/* WHERE and ON: the only places whose literals are lifted. */
-static bool
-scan_qual(Node *node, TreeScan *scan)
-{
-	check_stack_depth();
-
-	if (node != NULL && IsA(node, BoolExpr))
-	{
-		BoolExpr   *expr = (BoolExpr *) node;
-		ListCell   *lc;
-
-		MIX(scan, T_BoolExpr);
-		MIX(scan, expr->boolop);
-		MIX(scan, list_length(expr->args));
-		foreach(lc, expr->args)
-		{
-			if (scan_qual(lfirst(lc), scan))
-				return true;
-		}
-		return false;
-	}
-
-	if (node != NULL && IsA(node, OpExpr) && list_length(((OpExpr *) node)->args) == 2)
-	{
-		OpExpr	   *op = (OpExpr *) node;
-
-		if (BUILT_IN(op->opno))
-		{
-			if (lift_operand(scan, op, lsecond(op->args), linitial(op->args)))
-			{
-				MIX(scan, op->opno);
-				return scan_expression(linitial(op->args), scan);
-			}
-			if (lift_operand(scan, op, linitial(op->args), lsecond(op->args)))
-			{
-				MIX(scan, op->opno);
-				return scan_expression(lsecond(op->args), scan);
-			}
-		}
-	}
-	return scan_expression(node, scan);
+	return BUILT_IN(operator) || function_accepted(get_opcode(operator));
 }
 
 /* Everything else: accept or refuse, and hash.  Returns true to stop. */
-static bool
-scan_expression(Node *node, void *arg)
+bool
+dbu_plancache_scan_expression(Node *node, void *arg)
 {
-	TreeScan	   *scan = arg;
+	TreeScan   *scan = arg;
 
 	if (node == NULL)
 	{
@@ -298,26 +95,24 @@ scan_expression(Node *node, void *arg)
 			{
 				Var		   *var = (Var *) node;
 
-				if (var->varlevelsup != 0)
-					return refuse(scan, DBU_PLAN_REF_CLAUSE);
 				MIX(scan, ((uint64) var->varno << 32) | (uint16) var->varattno);
 				MIX(scan, ((uint64) var->varnosyn << 32) | (uint16) var->varattnosyn);
 				return false;
 			}
 		case T_Const:
-			if (!type_accepted(((Const *) node)->consttype))
+			if (!dbu_plancache_type_accepted(((Const *) node)->consttype))
 				return refuse(scan, DBU_PLAN_REF_TYPE);
-			scan->hash = hash_constant(scan->hash, (Const *) node);
+			scan->hash = dbu_plancache_hash_constant(scan->hash, (Const *) node);
 			return false;
 		case T_OpExpr:
 		case T_DistinctExpr:
 		case T_NullIfExpr:
-			if (!BUILT_IN(((OpExpr *) node)->opno))
+			if (!operator_accepted(((OpExpr *) node)->opno))
 				return refuse(scan, DBU_PLAN_REF_FUNCTION);
 			MIX(scan, ((OpExpr *) node)->opno);
 			break;
 		case T_ScalarArrayOpExpr:
-			if (!BUILT_IN(((ScalarArrayOpExpr *) node)->opno))
+			if (!operator_accepted(((ScalarArrayOpExpr *) node)->opno))
 				return refuse(scan, DBU_PLAN_REF_FUNCTION);
 			MIX(scan, ((ScalarArrayOpExpr *) node)->opno);
 			break;
@@ -325,18 +120,22 @@ scan_expression(Node *node, void *arg)
 			{
 				FuncExpr   *func = (FuncExpr *) node;
 
-				if (!BUILT_IN(func->funcid))
+				if (!function_accepted(func->funcid))
 					return refuse(scan, DBU_PLAN_REF_FUNCTION);
-				if (func->funcretset)
-					return refuse(scan, DBU_PLAN_REF_EXPRESSION);
 				MIX(scan, func->funcid);
 				MIX(scan, func->funcformat);
 				break;
 			}
 		case T_Aggref:
-			if (!BUILT_IN(((Aggref *) node)->aggfnoid))
+			if (!function_accepted(((Aggref *) node)->aggfnoid))
 				return refuse(scan, DBU_PLAN_REF_FUNCTION);
 			MIX(scan, ((Aggref *) node)->aggfnoid);
+			break;
+		case T_WindowFunc:
+			if (!function_accepted(((WindowFunc *) node)->winfnoid))
+				return refuse(scan, DBU_PLAN_REF_FUNCTION);
+			MIX(scan, ((WindowFunc *) node)->winfnoid);
+			MIX(scan, ((WindowFunc *) node)->winref);
 			break;
 		case T_RelabelType:
 			MIX(scan, ((RelabelType *) node)->resulttype);
@@ -346,8 +145,8 @@ scan_expression(Node *node, void *arg)
 			{
 				CoerceViaIO *coerce = (CoerceViaIO *) node;
 
-				if (!type_accepted(coerce->resulttype) ||
-					!type_accepted(exprType((Node *) coerce->arg)))
+				if (!dbu_plancache_type_accepted(coerce->resulttype) ||
+					!dbu_plancache_type_accepted(exprType((Node *) coerce->arg)))
 					return refuse(scan, DBU_PLAN_REF_TYPE);
 				MIX(scan, coerce->resulttype);
 				MIX(scan, coerce->coerceformat);
@@ -358,12 +157,12 @@ scan_expression(Node *node, void *arg)
 			MIX(scan, ((ArrayCoerceExpr *) node)->coerceformat);
 			break;
 		case T_MinMaxExpr:
-			if (!type_accepted(((MinMaxExpr *) node)->minmaxtype))
+			if (!dbu_plancache_type_accepted(((MinMaxExpr *) node)->minmaxtype))
 				return refuse(scan, DBU_PLAN_REF_TYPE);
 			MIX(scan, ((MinMaxExpr *) node)->op);
 			break;
 		case T_ArrayExpr:
-			if (!type_accepted(((ArrayExpr *) node)->element_typeid))
+			if (!dbu_plancache_type_accepted(((ArrayExpr *) node)->element_typeid))
 				return refuse(scan, DBU_PLAN_REF_TYPE);
 			break;
 		case T_BoolExpr:
@@ -378,8 +177,25 @@ scan_expression(Node *node, void *arg)
 		case T_SQLValueFunction:
 			MIX(scan, ((SQLValueFunction *) node)->op);
 			return false;
+		case T_SubLink:
+			MIX(scan, ((SubLink *) node)->subLinkType);
+			MIX(scan, ((SubLink *) node)->subLinkId);
+			break;
+		case T_Query:
+			return scan_query((Query *) node, scan);
+		case T_Param:
+			/* the planner makes others, a statement holds these */
+			if (((Param *) node)->paramkind != PARAM_SUBLINK &&
+				((Param *) node)->paramkind != PARAM_MULTIEXPR)
+				return refuse(scan, DBU_PLAN_REF_PARAMS);
+			MIX(scan, ((Param *) node)->paramid);
+			return false;
 		case T_SortGroupClause:
 			MIX(scan, ((SortGroupClause *) node)->sortop);
+			return false;
+		case T_GroupingSet:
+		case T_RangeTblRef:
+		case T_RowMarkClause:
 			return false;
 		case T_TargetEntry:
 			MIX(scan, ((TargetEntry *) node)->resjunk);
@@ -387,18 +203,39 @@ scan_expression(Node *node, void *arg)
 		case T_List:
 			MIX(scan, list_length((List *) node));
 			break;
+		case T_SubscriptingRef:
+			if (!BUILT_IN(((SubscriptingRef *) node)->refcontainertype) &&
+				!dbu_plancache_type_accepted(((SubscriptingRef *) node)->refelemtype))
+				return refuse(scan, DBU_PLAN_REF_TYPE);
+			break;
+		case T_CommonTableExpr:
+			if (((CommonTableExpr *) node)->search_clause != NULL ||
+				((CommonTableExpr *) node)->cycle_clause != NULL)
+				return refuse(scan, DBU_PLAN_REF_CLAUSE);
+			break;
 		case T_CaseExpr:
 		case T_CaseWhen:
 		case T_CaseTestExpr:
 		case T_CoalesceExpr:
+		case T_GroupingFunc:
+		case T_RowExpr:
+		case T_RowCompareExpr:
+		case T_FieldSelect:
+		case T_CoerceToDomain:
+		case T_NextValueExpr:
+		case T_WindowClause:
+		case T_OnConflictExpr:
+		case T_InferenceElem:
+		case T_MergeAction:
+		case T_RangeTblFunction:
 			break;
-		case T_Param:
-			return refuse(scan, DBU_PLAN_REF_PARAMS);
 		default:
 			return refuse(scan, DBU_PLAN_REF_EXPRESSION);
 	}
-	return expression_tree_walker(node, scan_expression, arg);
+	return expression_tree_walker(node, dbu_plancache_scan_expression, arg);
 }
+
+#define scan_expression dbu_plancache_scan_expression
 
 static bool
 scan_jointree(Node *node, TreeScan *scan)
@@ -418,26 +255,94 @@ scan_jointree(Node *node, TreeScan *scan)
 				if (scan_jointree(lfirst(lc), scan))
 					return true;
 			}
-			return scan_qual(((FromExpr *) node)->quals, scan);
+			return dbu_plancache_scan_qual(((FromExpr *) node)->quals, scan);
 		case T_JoinExpr:
 			MIX(scan, ((JoinExpr *) node)->jointype);
 			return scan_jointree(((JoinExpr *) node)->larg, scan) ||
 				scan_jointree(((JoinExpr *) node)->rarg, scan) ||
-				scan_qual(((JoinExpr *) node)->quals, scan);
+				dbu_plancache_scan_qual(((JoinExpr *) node)->quals, scan);
 		default:
 			return refuse(scan, DBU_PLAN_REF_CLAUSE);
 	}
 }
 
+/* Set operations: their tree names subqueries of the range table. */
 static bool
-scan_rangetable(List *rtable, TreeScan *scan)
+scan_setop(Node *node, TreeScan *scan)
+{
+	check_stack_depth();
+	MIX(scan, nodeTag(node));
+	if (IsA(node, RangeTblRef))
+	{
+		MIX(scan, ((RangeTblRef *) node)->rtindex);
+		return false;
+	}
+	if (!IsA(node, SetOperationStmt))
+		return refuse(scan, DBU_PLAN_REF_CLAUSE);
+	MIX(scan, ((SetOperationStmt *) node)->op);
+	MIX(scan, ((SetOperationStmt *) node)->all);
+	return scan_setop(((SetOperationStmt *) node)->larg, scan) ||
+		scan_setop(((SetOperationStmt *) node)->rarg, scan);
+}
+
+/* The rows of an INSERT with several, whose values are lifted. */
+static bool
+scan_rows(List *rows, TreeScan *scan)
+{
+	ListCell   *row;
+	ListCell   *value;
+
+	MIX(scan, list_length(rows));
+	foreach(row, rows)
+	{
+		foreach(value, lfirst_node(List, row))
+		{
+			if (dbu_plancache_scan_value(lfirst(value), scan))
+				return true;
+		}
+	}
+	return false;
+}
+
+static bool
+scan_relation(RangeTblEntry *rte, bool target, TreeScan *scan)
 {
 	DbuRecognised *rec = scan->rec;
+
+	if (rte->tablesample != NULL)
+		return refuse(scan, DBU_PLAN_REF_CLAUSE);
+	if (rte->relid < FirstNormalObjectId)
+		return refuse(scan, DBU_PLAN_REF_RELATION);
+	switch (rte->relkind)
+	{
+		case RELKIND_PARTITIONED_TABLE:
+			/* rows inserted find their partition when they are there */
+			if (!(target && scan->level->query->commandType == CMD_INSERT))
+				rec->partitioned = true;
+			break;
+		case RELKIND_VIEW:		/* its query is beside it, or in its place */
+		case RELKIND_RELATION:
+		case RELKIND_MATVIEW:
+			break;
+		default:
+			return refuse(scan, DBU_PLAN_REF_RELATION);
+	}
+	MIX(scan, rte->relid);
+	MIX(scan, rte->inh);
+	rec->relations = list_append_unique_oid(rec->relations, rte->relid);
+	return false;
+}
+
+static bool
+scan_rangetable(Query *query, TreeScan *scan)
+{
 	ListCell   *lc;
 
-	foreach(lc, rtable)
+	foreach(lc, query->rtable)
 	{
 		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+		bool		target = foreach_current_index(lc) + 1 == query->resultRelation;
+		bool		stop = false;
 
 		MIX(scan, rte->rtekind);
 		if (rte->securityQuals != NIL)
@@ -445,123 +350,136 @@ scan_rangetable(List *rtable, TreeScan *scan)
 		switch (rte->rtekind)
 		{
 			case RTE_RELATION:
-				if (rte->tablesample != NULL)
-					return refuse(scan, DBU_PLAN_REF_CLAUSE);
-				if (rte->relid < FirstNormalObjectId)
-					return refuse(scan, DBU_PLAN_REF_RELATION);
-				if (rte->relkind == RELKIND_PARTITIONED_TABLE)
-					rec->partitioned = true;
-				else if (rte->relkind != RELKIND_RELATION &&
-						 rte->relkind != RELKIND_MATVIEW)
-					return refuse(scan, DBU_PLAN_REF_RELATION);
-				MIX(scan, rte->relid);
-				MIX(scan, rte->inh);
-				rec->nrelations++;
+				stop = scan_relation(rte, target, scan);
+				break;
+			case RTE_SUBQUERY:
+				stop = scan_query(rte->subquery, scan);
 				break;
 			case RTE_JOIN:
-				if (scan_expression((Node *) rte->joinaliasvars, scan))
-					return true;
+				stop = scan_expression((Node *) rte->joinaliasvars, scan);
+				break;
+			case RTE_FUNCTION:
+				stop = scan_expression((Node *) rte->functions, scan);
+				break;
+			case RTE_VALUES:
+				stop = query->commandType == CMD_INSERT && scan->level->outer == NULL ?
+					scan_rows(rte->values_lists, scan) :
+					scan_expression((Node *) rte->values_lists, scan);
+				break;
+			case RTE_CTE:
+			case RTE_RESULT:
 				break;
 			default:
-				return refuse(scan, DBU_PLAN_REF_RELATION);
+				if (!dbu_is_group_rte(rte))
+					return refuse(scan, DBU_PLAN_REF_RELATION);
+				break;			/* its expressions are those of the target list */
 		}
+		if (stop)
+			return true;
 	}
-	return rec->nrelations > 0 ? false : refuse(scan, DBU_PLAN_REF_RELATION);
+	return false;
+}
+
+/* What the statement returns or writes, in the order of its columns. */
+static bool
+scan_targets(Query *query, TreeScan *scan)
+{
+	bool		writes = query->commandType == CMD_INSERT || query->commandType == CMD_UPDATE;
+	ListCell   *lc;
+
+	MIX(scan, list_length(query->targetList));
+	foreach(lc, query->targetList)
+	{
+		TargetEntry *target = lfirst_node(TargetEntry, lc);
+		bool		stop;
+
+		MIX(scan, target->resno);
+		MIX(scan, target->resjunk);
+		if (scan->level->outer != NULL)
+			stop = scan_expression((Node *) target->expr, scan);
+		else if (writes && !target->resjunk)
+			stop = dbu_plancache_scan_value((Node *) target->expr, scan);
+		else
+			stop = dbu_plancache_scan_passed((Node *) target->expr, scan);
+		if (stop)
+			return true;
+	}
+	return false;
+}
+
+static bool
+scan_clauses(Query *query, TreeScan *scan)
+{
+	MIX(scan, query->commandType);
+	MIX(scan, query->resultRelation);
+	MIX(scan, query->hasAggs);
+	MIX(scan, query->limitOption);
+	if (scan_rangetable(query, scan) ||
+		scan_expression((Node *) query->cteList, scan) ||
+		scan_jointree((Node *) query->jointree, scan) ||
+		scan_targets(query, scan) ||
+		scan_expression((Node *) query->onConflict, scan) ||
+		scan_expression((Node *) query->mergeActionList, scan) ||
+		scan_expression(dbu_merge_condition(query), scan) ||
+		scan_expression((Node *) query->returningList, scan) ||
+		scan_expression((Node *) query->groupClause, scan) ||
+		scan_expression((Node *) query->groupingSets, scan) ||
+		scan_expression(query->havingQual, scan) ||
+		scan_expression((Node *) query->windowClause, scan) ||
+		scan_expression((Node *) query->distinctClause, scan) ||
+		scan_expression((Node *) query->sortClause, scan) ||
+		scan_expression((Node *) query->rowMarks, scan))
+		return true;
+	if (query->setOperations != NULL && scan_setop(query->setOperations, scan))
+		return true;
+	if (scan->level->outer != NULL)
+		return scan_expression(query->limitOffset, scan) ||
+			scan_expression(query->limitCount, scan);
+	return dbu_plancache_scan_passed(query->limitOffset, scan) ||
+		dbu_plancache_scan_passed(query->limitCount, scan);
 }
 
 static bool
 scan_query(Query *query, TreeScan *scan)
 {
-	if (query->commandType != CMD_SELECT || query->utilityStmt != NULL ||
+	ScanLevel	level = {.query = query,.outer = scan->level};
+	bool		stop;
+
+	check_stack_depth();
+	if (query->commandType == CMD_UTILITY || query->utilityStmt != NULL ||
 		query->querySource != QSRC_ORIGINAL || query->isReturn)
 		return refuse(scan, DBU_PLAN_REF_COMMAND);
 	if (query->hasRowSecurity)
 		return refuse(scan, DBU_PLAN_REF_ROW_SECURITY);
-	if (query->resultRelation != 0 || query->hasWindowFuncs ||
-		query->hasTargetSRFs || query->hasSubLinks || query->hasDistinctOn ||
-		query->hasRecursive || query->hasModifyingCTE || query->hasForUpdate ||
-		query->cteList != NIL || query->groupClause != NIL ||
-		query->groupingSets != NIL || query->havingQual != NULL ||
-		query->windowClause != NIL || query->distinctClause != NIL ||
-		query->setOperations != NULL || query->rowMarks != NIL ||
-		query->constraintDeps != NIL || query->withCheckOptions != NIL ||
-		query->onConflict != NULL || query->returningList != NIL ||
-		query->mergeActionList != NIL || query->jointree == NULL)
+	if (query->withCheckOptions != NIL || query->jointree == NULL)
 		return refuse(scan, DBU_PLAN_REF_CLAUSE);
 
-	MIX(scan, query->hasAggs);
-	MIX(scan, query->limitOption);
-	return scan_rangetable(query->rtable, scan) ||
-		scan_jointree((Node *) query->jointree, scan) ||
-		scan_expression((Node *) query->targetList, scan) ||
-		scan_expression((Node *) query->sortClause, scan) ||
-		scan_expression(query->limitOffset, scan) ||
-		scan_expression(query->limitCount, scan);
+	scan->level = &level;
+	stop = scan_clauses(query, scan);
+	scan->level = level.outer;
+	return stop;
 }
 
-/* Fills rec; rec->literals is allocated in the current memory context. */
+/* Fills rec; what it points to is allocated in the current memory context. */
 void
 dbu_plancache_recognise(Query *query, const DbuPlanContext *context,
 						DbuRecognised *rec)
 {
-	TreeScan		scan = {.rec = rec,.mode = context->mode};
+	TreeScan	scan = {.rec = rec,.context = context};
 
 	memset(rec, 0, sizeof(*rec));
 	rec->query = query;
 	rec->location = query->stmt_location;
 	rec->length = query->stmt_len;
+	rec->nbound = context->bound_params != NULL ? context->bound_params->numParams : 0;
 
 	MIX(&scan, (uintptr_t) context->environment);
 	MIX(&scan, context->role);
 	MIX(&scan, context->cursor_options);
 	MIX(&scan, context->mode);
-	scan_query(query, &scan);
+	if (!scan_query(query, &scan) && rec->relations == NIL)
+		rec->refusal = DBU_PLAN_REF_RELATION;
 
 	rec->hash = scan.hash;
-	rec->exact_hash = mix(scan.hash, scan.literal_hash + 1);
-}
-
-/*
- * Make the Query look like a key: zero its location, which must not matter, and
- * unless exact write Params over the literals, numbered from 1 (an accepted
- * statement has no others).  False, with nothing changed, if two literals are
- * one node, which the parser does not make.
- */
-bool
-dbu_plancache_disguise(DbuRecognised *rec, bool exact)
-{
-	int			nliterals = exact ? 0 : rec->nliterals;
-
-	for (int i = 0; i < nliterals; i++)
-	{
-		DbuLiteral *literal = &rec->literals[i];
-		Param	   *param = (Param *) literal->node;
-
-		if (!IsA(literal->node, Const))
-		{
-			dbu_plancache_restore(rec);
-			return false;
-		}
-		memset(literal->node, 0, sizeof(Const));
-		param->xpr.type = T_Param;
-		param->paramkind = PARAM_EXTERN;
-		param->paramid = i + 1;
-		param->paramtype = literal->saved.consttype;
-		param->paramtypmod = literal->saved.consttypmod;
-		param->paramcollid = literal->saved.constcollid;
-		param->location = -1;
-	}
-	rec->query->stmt_location = 0;
-	rec->query->stmt_len = 0;
-	return true;
-}
-
-/* Undo it.  Does no harm where there is nothing to undo. */
-void
-dbu_plancache_restore(DbuRecognised *rec)
-{
-	for (int i = 0; i < rec->nliterals; i++)
-		*rec->literals[i].node = rec->literals[i].saved;
-	rec->query->stmt_location = rec->location;
-	rec->query->stmt_len = rec->length;
+	rec->exact_hash = dbu_plancache_mix(scan.hash, scan.literal_hash + 1);
 }

@@ -274,6 +274,7 @@ dbu_plancache_entry_new(DbuRecognised *rec, bool exact,
 	entry->hash = exact ? rec->exact_hash : rec->hash;
 	entry->serial = ++last_serial;
 	entry->key_context = *context;
+	entry->key_context.bound_params = NULL;
 	entry->exact = exact;
 	entry->nparams = exact ? 0 : rec->nliterals;
 	entry->query_id = (uint64) rec->query->queryId;
@@ -304,20 +305,13 @@ dbu_plancache_entry_new(DbuRecognised *rec, bool exact,
 	return entry;
 }
 
-/* Note down what the entry depends on, from its key and its plan. */
+/* Note down what the entry depends on, from its statement and its plan. */
 void
-dbu_plancache_entry_dependencies(DbuPlanEntry *entry)
+dbu_plancache_entry_dependencies(DbuPlanEntry *entry, const DbuRecognised *rec)
 {
-	List	   *oids = NIL;
+	List	   *oids = list_copy(rec->relations);
 	ListCell   *lc;
 
-	foreach(lc, entry->key->rtable)
-	{
-		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
-
-		if (OidIsValid(rte->relid))
-			oids = list_append_unique_oid(oids, rte->relid);
-	}
 	if (entry->plan != NULL)
 		oids = list_concat_unique_oid(oids, entry->plan->relationOids);
 

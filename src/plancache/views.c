@@ -59,18 +59,12 @@ static char *
 entry_text(const DbuPlanEntry *entry)
 {
 	Query	   *key;
-	ListCell   *lc;
 
 	if (!entry->valid)
 		return NULL;
 	key = copyObject(entry->key);
-	foreach(lc, key->rtable)
-	{
-		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
-
-		if (rte->rtekind == RTE_RELATION)
-			LockRelationOid(rte->relid, AccessShareLock);
-	}
+	for (int i = 0; i < entry->nrelations; i++)
+		LockRelationOid(entry->relations[i], AccessShareLock);
 	return entry->valid ? pg_get_querydef(key, false) : NULL;
 }
 

@@ -45,6 +45,17 @@ CREATE TABLE sec (id integer PRIMARY KEY, a integer);
 INSERT INTO sec SELECT i, i % 7 FROM generate_series(1, 50) AS i;
 CREATE VIEW vw AS SELECT id, a FROM t1 WHERE g;
 CREATE FUNCTION twice(integer) RETURNS integer LANGUAGE sql IMMUTABLE AS 'SELECT $1 * 2';
+CREATE FUNCTION tripled(integer) RETURNS integer LANGUAGE plpgsql STABLE STRICT AS 'BEGIN RETURN $1 * 3; END';
+CREATE FUNCTION by_using(query text, integer, text) RETURNS SETOF text LANGUAGE plpgsql AS 'BEGIN RETURN QUERY EXECUTE query USING $2, $3; END';
+CREATE TABLE w (id integer PRIMARY KEY, a numeric(6, 2), v varchar(5), c char(3), e date, s small, u integer UNIQUE, b bigint DEFAULT 7,
+	n integer GENERATED ALWAYS AS IDENTITY, g integer GENERATED ALWAYS AS (id * 2) STORED, m mood DEFAULT 'ok', CHECK (b < 1000));
+INSERT INTO w (id, a, v, u) SELECT i, i, 'v' || i, i FROM generate_series(1, 40) AS i;
+CREATE INDEX w_part ON w (a) WHERE v IS NOT NULL;
+CREATE TABLE log (what text);
+CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO log VALUES (TG_OP); RETURN NULL; END';
+CREATE TRIGGER w_note BEFORE INSERT OR UPDATE OR DELETE ON w FOR EACH STATEMENT EXECUTE FUNCTION note();
+CREATE VIEW vw2 AS SELECT x.id, y.w, count(*) AS n FROM t1 AS x JOIN t2 AS y ON y.t1_id = x.id GROUP BY x.id, y.w;
+CREATE VIEW vww AS SELECT id, a, v, u FROM w WHERE id > 3;
 ANALYZE;
 SQL
 
@@ -77,6 +88,9 @@ my %columns = (
 	p => { id => 'int', t1_id => 'int', at => 'date' },
 	sec => { id => 'int', a => 'int' },
 	vw => { id => 'int', a => 'int' },
+	vw2 => { id => 'int', w => 'int', n => 'int' },
+	w => { id => 'int', a => 'num', v => 'text', c => 'text', e => 'date', s => 'int', u => 'int', b => 'int', m => 'mood' },
+	vww => { id => 'int', a => 'num', v => 'text', u => 'int' },
 );
 
 sub literal
@@ -114,7 +128,7 @@ sub predicate
 	my ($alias, $table) = @{ pick(@tables) };
 	my ($col, $kind) = column($alias, $table);
 	my $op = pick('=', '=', '=', '=', '<', '>', '<=', '>=', '<>');
-	my $what = int rand 24;
+	my $what = int rand 28;
 
 	return fixed($kind) . " $op $col" if $kind eq 'bool' || $kind eq 'mood';
 	return literal($kind) . " $op $col" if $what == 0;
@@ -127,7 +141,19 @@ sub predicate
 	return "NOT ($col $op " . literal($kind) . ')' if $what == 7;
 	return "$col $op " . literal($kind) . " AND $col $op " . literal($kind) if $what == 8;
 	return "$alias.id % 7 = " . literal('plain') . " AND $alias.id + 1 $op " . literal('plain') if $what == 9;
-	return "twice($alias.id) = " . literal('plain') if $what == 10;
+	return pick('twice', 'tripled') . "($alias.id) = " . literal('plain') if $what == 10;
+	return "$col " . pick('IN', 'NOT IN') . ' (' . join(', ', map { literal($kind) } 1 .. 2 + int rand 14) . ')' if $what == 24 && $kind ne 'array';
+	return "$alias.id " . pick('IN', 'NOT IN') . ' (' . join(', ', ('<150>') x (2 + int rand 12)) . ')' if $what == 25;
+	if ($what == 26)
+	{
+		my $inner = pick('t1', 't2', 'w', 'p');
+		return pick('EXISTS', 'NOT EXISTS') . " (SELECT 1 FROM $inner AS i WHERE i.id = $alias.id AND " . simple('i', $inner) . ')';
+	}
+	if ($what == 27)
+	{
+		my $inner = pick('t1', 't2', 'w');
+		return "$alias.id " . pick('IN', 'NOT IN') . " (SELECT i.id FROM $inner AS i WHERE " . simple('i', $inner) . ')';
+	}
 	if ($what == 11)
 	{
 		($col) = column($alias, $table, 'text');
@@ -156,6 +182,113 @@ sub predicate
 	return "$col $op " . literal($kind);
 }
 
+# A comparison of one column with a literal.
+sub simple
+{
+	my ($alias, $table) = @_;
+	my ($col, $kind) = column($alias, $table);
+	my $op = pick('=', '=', '=', '<', '>=', '<>');
+
+	return "$col $op " . ($kind eq 'bool' || $kind eq 'mood' ? fixed($kind) : literal($kind));
+}
+
+# What a row of w is given.
+sub value_of
+{
+	my $col = shift;
+
+	return pick(literal('num'), '<90>.<90>', '<9>', '<300> * 1000') if $col eq 'a';
+	return pick("'v<9>'", "'v<900000>'", "'v<9>    '", "lower('V<9>')", 'NULL', 'DEFAULT') if $col eq 'v';
+	return pick("'c<9>'", "'c<9>  '", "'c<900>x'") if $col eq 'c';
+	return pick("'2024-01-0<9>'", "DATE '2024-01-01' + <9>", literal('date')) if $col eq 'e';
+	return pick('<9>', '<9>', '-<9>::bigint', '2000000', 'DEFAULT') if $col eq 's';
+	return pick('<9>', '<2000>', '<9>::smallint', 'DEFAULT', 'NULL') if $col eq 'b';
+	return pick("'sad'", "'ok'", "'angry'", 'DEFAULT') if $col eq 'm';
+	return pick('<400>', '<400>', '<60>', "'<60>'", '<9>.5');
+}
+
+# A statement that writes.
+sub writing
+{
+	my $what = int rand 14;
+	my @cols = grep { chance(0.5) } 'a', 'v', 'c', 'e', 's', 'u', 'b', 'm';
+	my $returning = chance(0.4) ? ' RETURNING ' . pick('id', 'id, g, a', '*', 'id, u + <9>') : '';
+	my $set = join ', ', map { my $c = $_; my $v = value_of($c); "$c = $v" } @cols ? @cols : 'a';
+	my $row = sub { return '(' . join(', ', pick('<400>', '<60>', "'<400>'"), map { value_of($_) } @cols) . ')' };
+
+	if ($what < 5)
+	{
+		my $rows = join ', ', map { $row->() } 1 .. ($what < 3 ? 1 : 1 + int rand 4);
+		my $conflict = $what % 2 ? '' : pick('', ' ON CONFLICT DO NOTHING', ' ON CONFLICT (id) DO UPDATE SET a = EXCLUDED.a + <9>, u = w.u',
+			' ON CONFLICT (u) DO UPDATE SET v = EXCLUDED.v WHERE w.id > <60>');
+		return 'INSERT INTO w (' . join(', ', 'id', @cols) . ") VALUES $rows$conflict$returning";
+	}
+	return "UPDATE w SET $set WHERE " . condition(1, [ 'w', 'w' ]) . $returning if $what < 7;
+	return 'UPDATE w SET ' . pick('a = a + <9>.<9>', 'a = <9> - a', 'b = b + <9>', 'u = u + 1000 * <9>', 'b = b / <3>', "v = v || '<9>'", 'a = round(a, <3>)')
+		. " WHERE id = <60>$returning" if $what < 9;
+	return 'DELETE FROM w WHERE ' . pick('id = <60>', simple('w', 'w'), 'id = <60> AND ' . condition(1, [ 'w', 'w' ])) . $returning if $what == 9;
+	return "UPDATE w SET a = y.w + <9> FROM t2 AS y WHERE y.id = w.id AND y.id = <60> AND " . simple('y', 't2') . ($returning ? ' RETURNING w.id, y.id' : '') if $what == 10;
+	return 'INSERT INTO w (id, a, v) SELECT id + <400>, <9>, ' . pick("'s<9>'", 'v', 'd') . ' FROM t1 WHERE ' . simple('t1', 't1') . ' ORDER BY id ON CONFLICT DO NOTHING' if $what == 11;
+	return 'MERGE INTO w USING (VALUES (<60>, <9>), (<400>, <9>)) AS s (id, x) ON w.id = s.id WHEN MATCHED AND s.x > <9> THEN UPDATE SET a = s.x + <9> WHEN MATCHED THEN DELETE'
+		. ' WHEN NOT MATCHED THEN INSERT (id, a, v) VALUES (s.id, s.x, ' . "'m<9>')" if $what == 12;
+	return pick('INSERT INTO p (id, t1_id, at) VALUES (<900>, <90>, ' . literal('date') . ')', 'UPDATE vww SET a = <90> WHERE id = <60> AND ' . simple('vww', 'vww'),
+		'INSERT INTO vww (id, a) VALUES (<400>, <9>)', 'DELETE FROM vww WHERE ' . simple('vww', 'vww') . ' AND id = <60>', 'UPDATE p SET at = at + <60> WHERE id = <90>');
+}
+
+# A statement that parameters are bound to.
+sub bound
+{
+	my $table = pick('t1', 't2', 'w');
+	my ($int) = column('x', $table, 'int');
+	my ($text) = column('x', $table, 'text');
+	my $more = chance(0.5) ? ' AND ' . predicate([ 'x', $table ]) : '';
+	my $query = pick(
+		"SELECT count(*)::text FROM $table AS x WHERE $int = \$1 AND ($text > \$2 OR x.id = <9>)$more",
+		"SELECT x.*::text FROM $table AS x WHERE $int = \$1 AND $text = \$2$more",
+		"SELECT x.*::text FROM $table AS x WHERE ($int > \$1 OR \$2 IS NULL)$more",
+		"SELECT \$2 || x.id FROM $table AS x WHERE $int IN (\$1, <9>)$more",
+		"SELECT \$2 FROM $table AS x WHERE $int = \$1$more",
+		"SELECT x.id::text FROM $table AS x WHERE $int < <150> AND \$2 <> ''$more ORDER BY x.id, x.*::text LIMIT \$1",
+		"SELECT (1 / \$1)::text FROM $table AS x WHERE $text = \$2$more",
+		"UPDATE w SET v = \$2, a = \$1 WHERE id = <60> RETURNING w.*::text",
+		"INSERT INTO w (id, v) VALUES (\$1, \$2) ON CONFLICT DO NOTHING RETURNING w.*::text");
+	my @values = (pick('<9>', '<90>', '0', 'NULL'), pick("'d<40>'", "'v<9>'", "''", 'NULL', "'longer<9>'"));
+
+	return "SELECT * FROM by_using(\$q\$$query\$q\$, $values[0], $values[1])" if chance(0.5);
+	return "PREPARE q(integer, text) AS $query; EXECUTE q($values[0], $values[1]); EXECUTE q($values[0], $values[1]); DEALLOCATE q";
+}
+
+# A statement with queries in it.
+sub nested
+{
+	my $table = pick('t1', 't2', 'w', 'p');
+	my $where = simple('x', $table);
+	my $outer = predicate([ 's', $table ]);
+
+	return pick(
+		"SELECT s.id FROM (SELECT x.* FROM $table AS x WHERE $where) AS s WHERE $outer",
+		"SELECT s.id, s.k FROM (SELECT x.*, x.id % 5 + <3> AS k FROM $table AS x WHERE $where) AS s WHERE s.k = <6> AND $outer",
+		"SELECT s.k, count(*), sum(s.id) FROM (SELECT x.*, x.id % 3 AS k FROM $table AS x WHERE $where) AS s WHERE $outer GROUP BY s.k",
+		"WITH c AS (SELECT x.id FROM $table AS x WHERE $where) SELECT s.id FROM $table AS s JOIN c ON c.id = s.id WHERE $outer",
+		"WITH c AS MATERIALIZED (SELECT x.id FROM $table AS x WHERE $where) SELECT count(*) FROM c, c AS d WHERE c.id = d.id + <3>",
+		"WITH RECURSIVE r (i) AS (SELECT <5> UNION ALL SELECT i + 1 FROM r WHERE i < <20>) SELECT r.i, x.id FROM r LEFT JOIN $table AS x ON x.id = r.i AND $where",
+		"WITH gone AS (DELETE FROM w WHERE id = <60> RETURNING id) SELECT count(*) FROM gone, $table AS x WHERE $where",
+		"SELECT DISTINCT ON (x.id % 4) x.id % 4, x.id FROM $table AS x WHERE $where ORDER BY x.id % 4, x.id, x.*::text",
+		"SELECT x.id, row_number() OVER (PARTITION BY x.id % 3 ORDER BY x.id, x.*::text), lag(x.id, <3>) OVER (ORDER BY x.id, x.*::text) FROM $table AS x WHERE $where",
+		"SELECT * FROM (SELECT x.id, rank() OVER (ORDER BY x.id) AS r FROM $table AS x WHERE $where) AS q WHERE q.r <= <9>",
+		"SELECT x.id FROM $table AS x WHERE $where " . pick('UNION', 'UNION ALL', 'INTERSECT', 'EXCEPT') . ' SELECT y.id FROM t2 AS y WHERE ' . simple('y', 't2'),
+		"SELECT x.id, (SELECT max(y.id) FROM t2 AS y WHERE y.t1_id = x.id AND " . simple('y', 't2') . ") FROM $table AS x WHERE $where",
+		"SELECT x.id, g FROM $table AS x, generate_series(1, <4>) AS g WHERE $where AND g = <4>",
+		"SELECT x.id, v.n FROM $table AS x JOIN (VALUES (<9>, 'a'), (<9>, 'b')) AS v (i, n) ON v.i = x.id WHERE $where",
+		"SELECT x.id, l.id FROM $table AS x, LATERAL (SELECT y.id FROM t2 AS y WHERE y.t1_id = x.id AND " . simple('y', 't2') . " ORDER BY y.id LIMIT <3>) AS l WHERE $where",
+		"SELECT x.id % 5 = <5> AS g, count(*) FROM $table AS x WHERE (x.id % 5 = <5>) AND $where GROUP BY x.id % 5 = <5> HAVING count(*) > <3>",
+		"SELECT s.id, s.n FROM vw2 AS s WHERE " . simple('s', 'vw2') . ' AND s.id = <90>',
+		"SELECT x.id FROM $table AS x WHERE $where FOR UPDATE",
+		"SELECT count(*) FROM $table AS x WHERE $where HAVING count(*) > <9>",
+		"SELECT ROW(x.id, <9>) = ROW(<9>, x.id), (x.id, x.id) > (<9>, <9>) FROM $table AS x WHERE $where",
+		"TABLE log");
+}
+
 sub condition
 {
 	my ($depth, @tables) = @_;
@@ -166,6 +299,12 @@ sub condition
 
 sub shape
 {
+	my $kind = rand;
+
+	return writing() if $kind < 0.2;
+	return nested() if $kind < 0.4;
+	return bound() if $kind < 0.5;
+
 	my @tables = ([ 'x', pick('t1', 't1', 't1', 't2', 't2', 'p', 'sec', 'vw') ]);
 	my $from = "$tables[0][1] AS x";
 	my ($targets, $tail) = ('', '');
@@ -308,7 +447,7 @@ sub run_mode
 
 	$text =~ s/plan_cache = MODE/plan_cache = $mode/g;
 	$node->safe_psql('postgres', "CREATE DATABASE $database");
-	$node->safe_psql($database, "CREATE EXTENSION dbutil; $schema GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader;");
+	$node->safe_psql($database, "CREATE EXTENSION dbutil; $schema GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader; GRANT INSERT, UPDATE (a) ON w TO reader;");
 
 	my $input = "$PostgreSQL::Test::Utils::tmp_check/$mode.sql";
 	my $output = "$PostgreSQL::Test::Utils::tmp_check/$mode.out";

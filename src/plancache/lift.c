@@ -1,0 +1,634 @@
+/*-------------------------------------------------------------------------
+ *
+ * lift.c
+ *	  Which constants of a statement are lifted out of its plan, and the
+ *	  exchange of them for Params.
+ *
+ * A constant is lifted where a Param in its place can change no answer and no
+ * error, only costs:
+ *
+ *	- in WHERE and ON, under AND, OR and NOT: compared by a btree operator with
+ *	  something that is not constant, also as a member of an IN list;
+ *	- what INSERT and UPDATE write: a value by itself, or an operand of a
+ *	  built-in operator whose other operand is not constant.
+ *
+ * A NULL is never lifted: the planner would have folded a strict operator away
+ * with it, and with that an error that its other operand may raise.
+ *
+ * Bound parameters may stand where a constant may be lifted, and where a value
+ * is only passed on.  Elsewhere the planner might fold them, with an error or
+ * without one, so there a statement is refused.  One that is NULL is let
+ * through only where it is passed on.
+ *
+ * A cast of a constant counts as one: the planner would fold it, and so does
+ * this.  In WHERE, where what is beside it may keep the planner from looking,
+ * only casts that cannot fail.  A statement with one that does is left to the
+ * planner, which may find another error before it.
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "plancache/scan.h"
+
+#include "catalog/pg_am.h"
+#include "catalog/pg_amop.h"
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "utils/catcache.h"
+#include "utils/datum.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+#define FIRST_LITERALS 8		/* room for literals at first */
+
+StaticAssertDecl(sizeof(Param) <= sizeof(Const) && sizeof(Param) <= sizeof(FuncExpr),
+				 "a Param must fit in the memory of what it stands for");
+
+typedef enum OperatorClass
+{
+	OPERATOR_OTHER,
+	OPERATOR_COMPARISON,		/* <, <=, >=, > of a built-in btree family */
+	OPERATOR_EQUALITY
+} OperatorClass;
+
+uint64
+dbu_plancache_hash_constant(uint64 hash, const Const *con)
+{
+	hash = dbu_plancache_mix(hash, con->consttype);
+	if (con->constisnull)
+		return dbu_plancache_mix(hash, 1);
+	if (con->constbyval)
+		return dbu_plancache_mix(hash, (uint64) con->constvalue);
+	return dbu_plancache_mix(hash,
+							 hash_bytes_extended((unsigned char *) DatumGetPointer(con->constvalue),
+												 datumGetSize(con->constvalue, false, con->constlen),
+												 0));
+}
+
+/*
+ * May constants of this type occur?  Base types, enums and ranges: their code
+ * is a superuser's.  A domain or a composite type could drag a user's functions
+ * into planning.
+ */
+bool
+dbu_plancache_type_accepted(Oid type)
+{
+	char		typtype;
+
+	if (type == RECORDOID || type == RECORDARRAYOID)
+		return false;
+	if (BUILT_IN(type))
+		return true;
+	typtype = get_typtype(type);
+	return typtype == TYPTYPE_BASE || typtype == TYPTYPE_ENUM ||
+		typtype == TYPTYPE_RANGE;
+}
+
+/* What kind of operator is it?  Built-in ones never change: remembered. */
+static OperatorClass
+classify_operator(Oid operator)
+{
+	static struct
+	{
+		Oid			operator;
+		OperatorClass kind;
+	}			known[64];
+	int			slot = operator % lengthof(known);
+	OperatorClass kind = OPERATOR_OTHER;
+	CatCList   *members;
+
+	if (!BUILT_IN(operator))
+		return OPERATOR_OTHER;
+	if (known[slot].operator == operator)
+		return known[slot].kind;
+
+	members = SearchSysCacheList1(AMOPOPID, ObjectIdGetDatum(operator));
+	for (int i = 0; i < members->n_members; i++)
+	{
+		Form_pg_amop amop = (Form_pg_amop) GETSTRUCT(&members->members[i]->tuple);
+
+		if (amop->amopmethod != BTREE_AM_OID || !BUILT_IN(amop->amopfamily))
+			continue;
+		if (amop->amopstrategy == BTEqualStrategyNumber)
+			kind = OPERATOR_EQUALITY;
+		else if (kind == OPERATOR_OTHER)
+			kind = OPERATOR_COMPARISON;
+	}
+	ReleaseSysCacheList(members);
+
+	known[slot].operator = operator;
+	known[slot].kind = kind;
+	return kind;
+}
+
+static bool
+constant_liftable(const Const *con)
+{
+	if (con->constisnull || !BUILT_IN(con->consttype))
+		return false;
+	switch (con->consttype)
+	{
+		case BOOLOID:
+		case REGPROCOID:
+		case REGPROCEDUREOID:
+		case REGOPEROID:
+		case REGOPERATOROID:
+		case REGCLASSOID:
+		case REGCOLLATIONOID:
+		case REGTYPEOID:
+		case REGROLEOID:
+		case REGNAMESPACEOID:
+		case REGCONFIGOID:
+		case REGDICTIONARYOID:
+		case UNKNOWNOID:
+			return false;
+		default:
+			return true;
+	}
+}
+
+/*
+ * Casts that do nothing but compute: one that raises an error leaves nothing
+ * behind that a transaction would have to clean up.
+ */
+static bool
+cast_only_computes(Oid funcid)
+{
+	switch (funcid)
+	{
+		case F_INT2_INT4:
+		case F_INT2_INT8:
+		case F_INT2_NUMERIC:
+		case F_INT4_INT8:
+		case F_INT4_NUMERIC:
+		case F_INT8_NUMERIC:
+		case F_FLOAT4_NUMERIC:
+		case F_FLOAT4_FLOAT8:
+		case F_FLOAT8_NUMERIC:
+		case F_NUMERIC_NUMERIC_INT4:
+		case F_NUMERIC_FLOAT4:
+		case F_NUMERIC_FLOAT8:
+		case F_VARCHAR_VARCHAR_INT4_BOOL:
+		case F_BPCHAR_BPCHAR_INT4_BOOL:
+		case F_TIMESTAMP_TIMESTAMP_INT4:
+		case F_TIMESTAMPTZ_TIMESTAMPTZ_INT4:
+		case F_TIME_TIME_INT4:
+		case F_TIMESTAMP_DATE:
+		case F_DATE_TIMESTAMP:
+			return true;
+		default:
+			return false;
+	}
+}
+
+/* Implicit casts that give every value of their argument's type a value. */
+static bool
+cast_cannot_fail(Oid funcid)
+{
+	switch (funcid)
+	{
+		case F_INT4_INT2:
+		case F_INT8_INT2:
+		case F_INT8_INT4:
+		case F_NUMERIC_INT2:
+		case F_NUMERIC_INT4:
+		case F_NUMERIC_INT8:
+		case F_FLOAT4_INT2:
+		case F_FLOAT4_INT4:
+		case F_FLOAT4_INT8:
+		case F_FLOAT8_INT2:
+		case F_FLOAT8_INT4:
+		case F_FLOAT8_INT8:
+		case F_FLOAT8_FLOAT4:
+			return true;
+		default:
+			return false;
+	}
+}
+
+static const ParamExternData *
+bound_param(const TreeScan *scan, const Param *param)
+{
+	ParamListInfo bound = scan->context->bound_params;
+
+	if (param->paramkind != PARAM_EXTERN || bound == NULL ||
+		param->paramid < 1 || param->paramid > bound->numParams ||
+		bound->params[param->paramid - 1].ptype != param->paramtype)
+		return NULL;
+	return &bound->params[param->paramid - 1];
+}
+
+/* A bound parameter's value as a Const. */
+static Const *
+param_constant(const Param *param, const ParamExternData *bound)
+{
+	int16		length;
+	bool		by_value;
+
+	get_typlenbyval(param->paramtype, &length, &by_value);
+	return makeConst(param->paramtype, param->paramtypmod, param->paramcollid,
+					 length, bound->value, bound->isnull, by_value);
+}
+
+/* The value of a cast of a constant, NULL if it raises a data exception. */
+static Node *
+evaluate_cast(FuncExpr *cast)
+{
+	MemoryContext context = CurrentMemoryContext;
+	Node	   *volatile result = NULL;
+
+	PG_TRY();
+	{
+		result = eval_const_expressions(NULL, (Node *) cast);
+	}
+	PG_CATCH();
+	{
+		if (ERRCODE_TO_CATEGORY(geterrcode()) != ERRCODE_DATA_EXCEPTION)
+			PG_RE_THROW();
+		MemoryContextSwitchTo(context);
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	return result;
+}
+
+/*
+ * A built-in cast of a constant or of a bound parameter, folded.  NULL if it is
+ * none, or may not be folded here.
+ */
+static Const *
+fold_cast(TreeScan *scan, FuncExpr *cast, LiftPlace place)
+{
+	Node	   *argument;
+	Node	   *result;
+	FuncExpr   *copy;
+	bool		safe = cast_cannot_fail(cast->funcid);
+
+	if (!(safe || (place == LIFT_VALUE && cast_only_computes(cast->funcid))) ||
+		cast->funcformat != COERCE_IMPLICIT_CAST)
+		return NULL;
+	for (int i = 1; i < list_length(cast->args); i++)
+	{
+		if (!IsA(list_nth(cast->args, i), Const))
+			return NULL;
+	}
+	argument = linitial(cast->args);
+	if (IsA(argument, Param))
+	{
+		const ParamExternData *bound = bound_param(scan, (Param *) argument);
+
+		if (bound == NULL)
+			return NULL;
+		argument = (Node *) param_constant((Param *) argument, bound);
+	}
+	if (IsA(argument, FuncExpr))
+		argument = (Node *) fold_cast(scan, (FuncExpr *) argument, place);
+	if (argument == NULL || !IsA(argument, Const))
+		return NULL;
+
+	copy = makeNode(FuncExpr);
+	*copy = *cast;
+	copy->args = list_copy(cast->args);
+	linitial(copy->args) = argument;
+	result = safe ? eval_const_expressions(NULL, (Node *) copy) : evaluate_cast(copy);
+	if (result == NULL)
+		(void) dbu_plancache_refuse(scan, DBU_PLAN_REF_CAST);
+	return result != NULL && IsA(result, Const) ? (Const *) result : NULL;
+}
+
+static DbuLiteral *
+add_literal(DbuRecognised *rec)
+{
+	if (rec->nliterals >= rec->max_literals)
+	{
+		if (rec->literals == NULL)
+		{
+			rec->max_literals = FIRST_LITERALS;
+			rec->literals = palloc_array(DbuLiteral, rec->max_literals);
+		}
+		else
+		{
+			rec->max_literals *= 2;
+			rec->literals = repalloc_array(rec->literals, DbuLiteral, rec->max_literals);
+		}
+	}
+	return &rec->literals[rec->nliterals++];
+}
+
+/* The column that an operand is, looking through relabelling. */
+static Var *
+operand_column(Node *node)
+{
+	while (node != NULL && IsA(node, RelabelType))
+		node = (Node *) ((RelabelType *) node)->arg;
+	return node != NULL && IsA(node, Var) ? (Var *) node : NULL;
+}
+
+/*
+ * Lift node, which belongs at place; column (or NULL) is what it is compared
+ * with.  False, with nothing done, if it is none to be lifted.
+ */
+static bool
+lift(TreeScan *scan, Node *node, LiftPlace place, Var *column)
+{
+	DbuRecognised *rec = scan->rec;
+	DbuLiteral *literal;
+	Const	   *value = NULL;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, Const))
+		value = (Const *) node;
+	else if (IsA(node, FuncExpr))
+		value = fold_cast(scan, (FuncExpr *) node, place);
+	if (value == NULL || !constant_liftable(value))
+		return false;
+	/* a comparison looks at no length, what is written was brought to it */
+	if (place == LIFT_QUAL && value->consttypmod != -1)
+		return false;
+	if (rec->nliterals >= dbu_plancache_max_params)
+	{
+		rec->too_many = true;
+		return false;
+	}
+
+	literal = add_literal(rec);
+	literal->node = node;
+	if (IsA(node, Const))
+		literal->saved.constant = *(Const *) node;
+	else
+		literal->saved.cast = *(FuncExpr *) node;
+	literal->value = *value;
+	literal->array_size = 0;
+	literal->rtable = NIL;
+	literal->varno = 0;
+	literal->varattno = 0;
+	if (column != NULL)
+	{
+		ScanLevel  *level = scan->level;
+
+		for (Index up = column->varlevelsup; up > 0 && level != NULL; up--)
+			level = level->outer;
+		if (level != NULL)
+		{
+			literal->rtable = level->query->rtable;
+			literal->varno = column->varno;
+			literal->varattno = column->varattno;
+		}
+	}
+	scan->literal_hash = dbu_plancache_hash_constant(scan->literal_hash, value);
+	MIX(scan, value->consttype);
+	return true;
+}
+
+/* Let a bound parameter through. */
+static bool
+pass_param(TreeScan *scan, Node *node, bool null_too)
+{
+	const ParamExternData *bound;
+
+	if (node == NULL || !IsA(node, Param))
+		return false;
+	bound = bound_param(scan, (Param *) node);
+	if (bound == NULL || (bound->isnull && !null_too))
+		return false;
+	MIX(scan, T_Param);
+	MIX(scan, ((Param *) node)->paramid);
+	return true;
+}
+
+/*
+ * May operands of the comparison be lifted?  With plan_cache = auto only those
+ * compared for equality with a column: the estimate for an unknown bound of a
+ * range is a guess that no statistics stand behind.
+ */
+static bool
+comparison_lifts(TreeScan *scan, Oid operator, Node *other, Var **column)
+{
+	OperatorClass kind = classify_operator(operator);
+
+	*column = operand_column(other);
+	if (kind == OPERATOR_OTHER)
+		return false;
+	if (scan->context->mode == DBU_CACHE_AUTO &&
+		(kind != OPERATOR_EQUALITY || *column == NULL))
+		return false;
+	return *column != NULL || contain_var_clause(other);
+}
+
+/* Where a collation is needed and not known, the planner is to complain. */
+static bool
+collation_known(Oid type, Oid collation)
+{
+	return OidIsValid(collation) || !OidIsValid(get_typcollation(type));
+}
+
+static bool
+lift_operand(TreeScan *scan, OpExpr *op, Node *operand, Node *other)
+{
+	Var		   *column;
+
+	if (operand == NULL ||
+		!(IsA(operand, Const) || IsA(operand, FuncExpr) || IsA(operand, Param)) ||
+		!comparison_lifts(scan, op->opno, other, &column) ||
+		!collation_known(exprType(operand), op->inputcollid))
+		return false;
+	return lift(scan, operand, LIFT_QUAL, column) || pass_param(scan, operand, false);
+}
+
+/*
+ * `x IN (...)`: the members are lifted if all of them can be, and become one
+ * array in the plan.  `x = ANY ($1)`: the parameter is let through.
+ */
+static bool
+lift_members(TreeScan *scan, ScalarArrayOpExpr *op)
+{
+	DbuRecognised *rec = scan->rec;
+	int			first = rec->nliterals;
+	uint64		hash = scan->hash;
+	uint64		literal_hash = scan->literal_hash;
+	Node	   *members = lsecond(op->args);
+	ArrayExpr  *array;
+	Var		   *column;
+	ListCell   *lc;
+
+	if (!comparison_lifts(scan, op->opno, linitial(op->args), &column))
+		return false;
+	if (IsA(members, Param))
+		return pass_param(scan, members, false);
+	if (!IsA(members, ArrayExpr))
+		return false;
+	array = (ArrayExpr *) members;
+	if (array->multidims || array->elements == NIL ||
+		!collation_known(array->element_typeid, op->inputcollid))
+		return false;
+
+	MIX(scan, list_length(array->elements));
+	foreach(lc, array->elements)
+	{
+		Node	   *member = lfirst(lc);
+
+		if (!(IsA(member, Const) || IsA(member, FuncExpr)) ||
+			exprType(member) != array->element_typeid ||
+			!lift(scan, member, LIFT_QUAL, column))
+		{
+			/* all or none */
+			rec->nliterals = first;
+			scan->hash = hash;
+			scan->literal_hash = literal_hash;
+			return false;
+		}
+	}
+	rec->literals[first].array_size = list_length(array->elements);
+	rec->literals[first].array = array;
+	return true;
+}
+
+/* WHERE and ON.  Returns true to stop. */
+bool
+dbu_plancache_scan_qual(Node *node, TreeScan *scan)
+{
+	check_stack_depth();
+
+	if (node != NULL && IsA(node, BoolExpr))
+	{
+		BoolExpr   *expr = (BoolExpr *) node;
+		ListCell   *lc;
+
+		MIX(scan, T_BoolExpr);
+		MIX(scan, expr->boolop);
+		MIX(scan, list_length(expr->args));
+		foreach(lc, expr->args)
+		{
+			if (dbu_plancache_scan_qual(lfirst(lc), scan))
+				return true;
+		}
+		return false;
+	}
+
+	if (node != NULL && IsA(node, OpExpr) && list_length(((OpExpr *) node)->args) == 2)
+	{
+		OpExpr	   *op = (OpExpr *) node;
+
+		if (BUILT_IN(op->opno))
+		{
+			if (lift_operand(scan, op, lsecond(op->args), linitial(op->args)))
+			{
+				MIX(scan, op->opno);
+				return dbu_plancache_scan_expression(linitial(op->args), scan);
+			}
+			if (lift_operand(scan, op, linitial(op->args), lsecond(op->args)))
+			{
+				MIX(scan, op->opno);
+				return dbu_plancache_scan_expression(lsecond(op->args), scan);
+			}
+		}
+	}
+
+	if (node != NULL && IsA(node, ScalarArrayOpExpr))
+	{
+		ScalarArrayOpExpr *op = (ScalarArrayOpExpr *) node;
+
+		if (BUILT_IN(op->opno) && lift_members(scan, op))
+		{
+			MIX(scan, T_ScalarArrayOpExpr);
+			MIX(scan, op->opno);
+			MIX(scan, op->useOr);
+			return dbu_plancache_scan_expression(linitial(op->args), scan);
+		}
+	}
+	return dbu_plancache_scan_expression(node, scan);
+}
+
+/* What INSERT and UPDATE write.  Returns true to stop. */
+bool
+dbu_plancache_scan_value(Node *node, TreeScan *scan)
+{
+	check_stack_depth();
+
+	if (lift(scan, node, LIFT_VALUE, NULL) || pass_param(scan, node, true))
+		return false;
+
+	if (node != NULL && IsA(node, OpExpr) && list_length(((OpExpr *) node)->args) == 2 &&
+		BUILT_IN(((OpExpr *) node)->opno))
+	{
+		OpExpr	   *op = (OpExpr *) node;
+		Node	   *left = linitial(op->args);
+		Node	   *right = lsecond(op->args);
+
+		MIX(scan, T_OpExpr);
+		MIX(scan, op->opno);
+		if (contain_var_clause(left) &&
+			(lift(scan, right, LIFT_QUAL, NULL) || pass_param(scan, right, false)))
+			return dbu_plancache_scan_value(left, scan);
+		if (contain_var_clause(right) &&
+			(lift(scan, left, LIFT_QUAL, NULL) || pass_param(scan, left, false)))
+			return dbu_plancache_scan_value(right, scan);
+	}
+	return dbu_plancache_scan_expression(node, scan);
+}
+
+/* What is only passed on: a bound parameter, or any expression. */
+bool
+dbu_plancache_scan_passed(Node *node, TreeScan *scan)
+{
+	return !pass_param(scan, node, true) && dbu_plancache_scan_expression(node, scan);
+}
+
+/* ---------- the exchange ---------- */
+
+/*
+ * Make the Query look like a key: zero its location, which must not matter, and
+ * unless exact write Params over the literals, numbered from one above the bound
+ * ones.  False, with nothing changed, if two literals are one node, which the
+ * parser does not make.
+ */
+bool
+dbu_plancache_disguise(DbuRecognised *rec, bool exact)
+{
+	int			nliterals = exact ? 0 : rec->nliterals;
+
+	for (int i = 0; i < nliterals; i++)
+	{
+		DbuLiteral *literal = &rec->literals[i];
+		Param	   *param = (Param *) literal->node;
+
+		if (IsA(literal->node, Param))
+		{
+			dbu_plancache_restore(rec);
+			return false;
+		}
+		memset(param, 0, sizeof(Param));
+		param->xpr.type = T_Param;
+		param->paramkind = PARAM_EXTERN;
+		param->paramid = rec->nbound + i + 1;
+		param->paramtype = literal->value.consttype;
+		param->paramtypmod = literal->value.consttypmod;
+		param->paramcollid = literal->value.constcollid;
+		param->location = -1;
+	}
+	rec->query->stmt_location = 0;
+	rec->query->stmt_len = 0;
+	return true;
+}
+
+/* Undo it.  Does no harm where there is nothing to undo. */
+void
+dbu_plancache_restore(DbuRecognised *rec)
+{
+	for (int i = 0; i < rec->nliterals; i++)
+	{
+		DbuLiteral *literal = &rec->literals[i];
+
+		if (nodeTag(&literal->saved.constant) == T_Const)
+			*(Const *) literal->node = literal->saved.constant;
+		else
+			*(FuncExpr *) literal->node = literal->saved.cast;
+	}
+	rec->query->stmt_location = rec->location;
+	rec->query->stmt_len = rec->length;
+}
