@@ -215,6 +215,41 @@ SELECT count(*) FROM many WHERE id > 0;
 SELECT count(*) FROM many WHERE id > 0;
 SELECT state, reason FROM dbutil.plan_cache WHERE relations[1] = 'many'::regclass;
 
+-- text search functions call themselves immutable and answer from catalogs
+CREATE TEXT SEARCH DICTIONARY stops (TEMPLATE = simple, stopwords = 'english');
+CREATE TEXT SEARCH CONFIGURATION conf (COPY = simple);
+SELECT to_tsvector('conf', 'the running cat') FROM item WHERE id = 29;
+SELECT to_tsvector('conf', 'the running cat') FROM item WHERE id = 29;
+ALTER TEXT SEARCH CONFIGURATION conf ALTER MAPPING FOR asciiword WITH stops;
+SELECT to_tsvector('conf', 'the running cat') FROM item WHERE id = 29;
+ALTER TEXT SEARCH DICTIONARY stops (stopwords);
+SELECT to_tsvector('conf', 'the running cat') FROM item WHERE id = 29;
+-- others whose catalogs cannot be watched are refused
+SELECT pg_partition_root('part_1') FROM item WHERE id = 29;
+ALTER TABLE part ATTACH PARTITION part_1 FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
+SELECT pg_partition_root('part_1') FROM item WHERE id = 29;
+SELECT total > 0 AS refused FROM dbutil.plan_cache_stats WHERE event = 'catalog';
+
+-- a setting that decides what is stored forgets what was decided before
+SET dbutil.plan_cache = auto;
+SET dbutil.plan_cache_min_plan_time = 1000000000;
+SELECT name FROM item WHERE id = 30;
+SELECT name FROM item WHERE id = 30;
+SELECT name FROM item WHERE id = 30;
+SELECT state, reason FROM dbutil.plan_cache WHERE reason = 'cheap' AND relations[1] = 'item'::regclass;
+RESET dbutil.plan_cache_min_plan_time;
+SELECT name FROM item WHERE id = 30;
+SELECT name FROM item WHERE id = 30;
+SELECT state, reason FROM dbutil.plan_cache WHERE relations[1] = 'item'::regclass;
+SET dbutil.plan_cache = force;
+
+-- DISCARD forgets plans
+SELECT name FROM item WHERE id = 31;
+DISCARD PLANS;
+SET dbutil.plan_cache = off;
+SELECT count(*) FROM dbutil.plan_cache;
+SET dbutil.plan_cache = force;
+
 -- the age of a plan is limited when so wanted
 SET dbutil.plan_cache_max_age = 1;
 SELECT name FROM item WHERE id = 30;

@@ -25,6 +25,7 @@
 #include "catalog/pg_statistic.h"
 #include "nodes/plannodes.h"
 #include "optimizer/optimizer.h"
+#include "partitioning/partdesc.h"
 #include "storage/bufmgr.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -172,6 +173,32 @@ dbu_plancache_judge_literals(const DbuRecognised *rec)
 		relation_close(rel, NoLock);
 	}
 	return verdict;
+}
+
+/*
+ * Is a partition of one of the plan's tables being detached concurrently?  Then
+ * the planner's list of partitions depends on the snapshot.
+ */
+bool
+dbu_plancache_detaching(const PlannedStmt *plan)
+{
+	ListCell   *lc;
+	bool		detaching = false;
+
+	foreach(lc, plan->rtable)
+	{
+		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+		Relation	rel;
+
+		if (rte->rtekind != RTE_RELATION || rte->relkind != RELKIND_PARTITIONED_TABLE)
+			continue;
+		rel = relation_open(rte->relid, NoLock);
+		detaching = RelationGetPartitionDesc(rel, false)->detached_exist;
+		relation_close(rel, NoLock);
+		if (detaching)
+			break;
+	}
+	return detaching;
 }
 
 static BlockNumber

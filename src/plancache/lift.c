@@ -33,6 +33,7 @@
 #include "catalog/pg_amop.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
+#include "fmgr.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -52,6 +53,7 @@ typedef enum OperatorClass
 {
 	OPERATOR_OTHER,
 	OPERATOR_COMPARISON,		/* <, <=, >=, > of a built-in btree family */
+	OPERATOR_INEQUALITY,		/* what negates its equality */
 	OPERATOR_EQUALITY
 } OperatorClass;
 
@@ -88,23 +90,11 @@ dbu_plancache_type_accepted(Oid type)
 		typtype == TYPTYPE_RANGE;
 }
 
-/* What kind of operator is it?  Built-in ones never change: remembered. */
 static OperatorClass
-classify_operator(Oid operator)
+find_operator_class(Oid operator)
 {
-	static struct
-	{
-		Oid			operator;
-		OperatorClass kind;
-	}			known[64];
-	int			slot = operator % lengthof(known);
 	OperatorClass kind = OPERATOR_OTHER;
 	CatCList   *members;
-
-	if (!BUILT_IN(operator))
-		return OPERATOR_OTHER;
-	if (known[slot].operator == operator)
-		return known[slot].kind;
 
 	members = SearchSysCacheList1(AMOPOPID, ObjectIdGetDatum(operator));
 	for (int i = 0; i < members->n_members; i++)
@@ -119,7 +109,31 @@ classify_operator(Oid operator)
 			kind = OPERATOR_COMPARISON;
 	}
 	ReleaseSysCacheList(members);
+	return kind;
+}
 
+/* What kind of operator is it?  Built-in ones never change: remembered. */
+static OperatorClass
+classify_operator(Oid operator)
+{
+	static struct
+	{
+		Oid			operator;
+		OperatorClass kind;
+	}			known[64];
+	int			slot = operator % lengthof(known);
+	OperatorClass kind;
+	Oid			negator;
+
+	if (!BUILT_IN(operator))
+		return OPERATOR_OTHER;
+	if (known[slot].operator == operator)
+		return known[slot].kind;
+
+	kind = find_operator_class(operator);
+	if (kind == OPERATOR_OTHER && OidIsValid(negator = get_negator(operator)) &&
+		find_operator_class(negator) == OPERATOR_EQUALITY)
+		kind = OPERATOR_INEQUALITY;
 	known[slot].operator = operator;
 	known[slot].kind = kind;
 	return kind;
@@ -234,16 +248,35 @@ param_constant(const Param *param, const ParamExternData *bound)
 					 length, bound->value, bound->isnull, by_value);
 }
 
-/* The value of a cast of a constant, NULL if it raises a data exception. */
-static Node *
-evaluate_cast(FuncExpr *cast)
+/*
+ * The value of a cast of constants, NULL if it raises a data exception.  The
+ * function is called by itself: nothing is held that would have to be released.
+ */
+static Const *
+evaluate_cast(const FuncExpr *cast, const Const *argument)
 {
+	LOCAL_FCINFO(fcinfo, FUNC_MAX_ARGS);
 	MemoryContext context = CurrentMemoryContext;
-	Node	   *volatile result = NULL;
+	int			nargs = list_length(cast->args);
+	FmgrInfo	function;
+	int16		length;
+	bool		by_value;
+	volatile Datum value = (Datum) 0;
+	volatile bool failed = false;
+
+	fmgr_info(cast->funcid, &function);
+	InitFunctionCallInfoData(*fcinfo, &function, nargs, cast->inputcollid, NULL, NULL);
+	for (int i = 0; i < nargs; i++)
+	{
+		const Const *arg = i == 0 ? argument : list_nth_node(Const, cast->args, i);
+
+		fcinfo->args[i].value = arg->constvalue;
+		fcinfo->args[i].isnull = false;
+	}
 
 	PG_TRY();
 	{
-		result = eval_const_expressions(NULL, (Node *) cast);
+		value = FunctionCallInvoke(fcinfo);
 	}
 	PG_CATCH();
 	{
@@ -251,9 +284,15 @@ evaluate_cast(FuncExpr *cast)
 			PG_RE_THROW();
 		MemoryContextSwitchTo(context);
 		FlushErrorState();
+		failed = true;
 	}
 	PG_END_TRY();
-	return result;
+	if (failed || fcinfo->isnull)
+		return NULL;
+
+	get_typlenbyval(cast->funcresulttype, &length, &by_value);
+	return makeConst(cast->funcresulttype, exprTypmod((Node *) cast), cast->funccollid,
+					 length, value, false, by_value);
 }
 
 /*
@@ -264,16 +303,16 @@ static Const *
 fold_cast(TreeScan *scan, FuncExpr *cast, LiftPlace place)
 {
 	Node	   *argument;
-	Node	   *result;
-	FuncExpr   *copy;
-	bool		safe = cast_cannot_fail(cast->funcid);
+	Const	   *result;
 
-	if (!(safe || (place == LIFT_VALUE && cast_only_computes(cast->funcid))) ||
+	if (!(cast_cannot_fail(cast->funcid) ||
+		  (place == LIFT_VALUE && cast_only_computes(cast->funcid))) ||
 		cast->funcformat != COERCE_IMPLICIT_CAST)
 		return NULL;
 	for (int i = 1; i < list_length(cast->args); i++)
 	{
-		if (!IsA(list_nth(cast->args, i), Const))
+		if (!IsA(list_nth(cast->args, i), Const) ||
+			list_nth_node(Const, cast->args, i)->constisnull)
 			return NULL;
 	}
 	argument = linitial(cast->args);
@@ -287,17 +326,14 @@ fold_cast(TreeScan *scan, FuncExpr *cast, LiftPlace place)
 	}
 	if (IsA(argument, FuncExpr))
 		argument = (Node *) fold_cast(scan, (FuncExpr *) argument, place);
-	if (argument == NULL || !IsA(argument, Const))
+	/* all of these casts are strict */
+	if (argument == NULL || !IsA(argument, Const) || ((Const *) argument)->constisnull)
 		return NULL;
 
-	copy = makeNode(FuncExpr);
-	*copy = *cast;
-	copy->args = list_copy(cast->args);
-	linitial(copy->args) = argument;
-	result = safe ? eval_const_expressions(NULL, (Node *) copy) : evaluate_cast(copy);
+	result = evaluate_cast(cast, (Const *) argument);
 	if (result == NULL)
 		(void) dbu_plancache_refuse(scan, DBU_PLAN_REF_CAST);
-	return result != NULL && IsA(result, Const) ? (Const *) result : NULL;
+	return result;
 }
 
 static DbuLiteral *
@@ -403,7 +439,7 @@ pass_param(TreeScan *scan, Node *node, bool null_too)
 
 /*
  * May operands of the comparison be lifted?  With plan_cache = auto only those
- * compared for equality with a column: the estimate for an unknown bound of a
+ * that a column is to equal, or not to: the estimate for an unknown bound of a
  * range is a guess that no statistics stand behind.
  */
 static bool
@@ -415,7 +451,7 @@ comparison_lifts(TreeScan *scan, Oid operator, Node *other, Var **column)
 	if (kind == OPERATOR_OTHER)
 		return false;
 	if (scan->context->mode == DBU_CACHE_AUTO &&
-		(kind != OPERATOR_EQUALITY || *column == NULL))
+		(kind == OPERATOR_COMPARISON || *column == NULL))
 		return false;
 	return *column != NULL || contain_var_clause(other);
 }
@@ -568,6 +604,22 @@ dbu_plancache_scan_value(Node *node, TreeScan *scan)
 		if (contain_var_clause(right) &&
 			(lift(scan, left, LIFT_QUAL, NULL) || pass_param(scan, left, false)))
 			return dbu_plancache_scan_value(right, scan);
+	}
+	/* a cast to the column's type or length, of what is computed */
+	if (node != NULL && IsA(node, FuncExpr) && BUILT_IN(((FuncExpr *) node)->funcid) &&
+		((FuncExpr *) node)->funcformat == COERCE_IMPLICIT_CAST &&
+		((FuncExpr *) node)->args != NIL && contain_var_clause(linitial(((FuncExpr *) node)->args)))
+	{
+		FuncExpr   *cast = (FuncExpr *) node;
+
+		MIX(scan, T_FuncExpr);
+		MIX(scan, cast->funcid);
+		for (int i = 1; i < list_length(cast->args); i++)
+		{
+			if (dbu_plancache_scan_expression(list_nth(cast->args, i), scan))
+				return true;
+		}
+		return dbu_plancache_scan_value(linitial(cast->args), scan);
 	}
 	return dbu_plancache_scan_expression(node, scan);
 }

@@ -41,6 +41,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/selfuncs.h"
+#include "utils/snapmgr.h"
 
 static inline void
 count(DbuPlanEvent event)
@@ -132,7 +133,9 @@ judge_plan(PlannedStmt *plan, const DbuRecognised *rec)
 		if (rte->rtekind == RTE_RELATION && !list_member_oid(rec->relations, rte->relid))
 			extra++;
 	}
-	return extra > dbu_plancache_max_extra_locks ? DBU_PLAN_REF_LOCKS : DBU_PLAN_NONE;
+	if (extra > dbu_plancache_max_extra_locks)
+		return DBU_PLAN_REF_LOCKS;
+	return dbu_plancache_detaching(plan) ? DBU_PLAN_REF_DETACHING : DBU_PLAN_NONE;
 }
 
 /*
@@ -384,7 +387,7 @@ verify(DbuPlanRequest *req, DbuPlanEntry *entry)
 	return custom;
 }
 
-/* The plan to run, or NULL: the entry was of no use, and is gone. */
+/* The plan to run, or NULL: the entry is of no use, and perhaps gone. */
 static PlannedStmt *
 serve(DbuPlanRequest *req, DbuRecognised *rec, DbuPlanEntry *entry)
 {
@@ -395,6 +398,17 @@ serve(DbuPlanRequest *req, DbuRecognised *rec, DbuPlanEntry *entry)
 	{
 		count(DBU_PLAN_MISS_STALE);
 		dbu_plancache_entry_drop(entry);
+		return NULL;
+	}
+
+	/*
+	 * An index made while the table changed is no good for snapshots from before,
+	 * which the planner knows and a stored plan does not.  A snapshot that is
+	 * imported can be older than the plan.
+	 */
+	if (TransactionIdPrecedes(TransactionXmin, entry->xmin))
+	{
+		count(DBU_PLAN_MISS_SNAPSHOT);
 		return NULL;
 	}
 	if (dbu_plancache_resized(entry))
@@ -467,6 +481,11 @@ plan_statement(DbuPlanRequest *req)
 		return dbu_plan_next(req);
 
 	dbu_plancache_store_init();
+	if (dbu_plancache_settings_changed)
+	{
+		dbu_plancache_settings_changed = false;
+		dbu_plancache_store_reset();
+	}
 	refusal = dbu_plancache_context(req->query, req->query_string,
 									req->bound_params, req->cursor_options, &context);
 	if (refusal == DBU_PLAN_NONE)
@@ -526,9 +545,19 @@ dbu_plancache_generic_level(const DbuRecognised *rec, const DbuPlanContext *cont
 
 /* ---------- the module ---------- */
 
+/* DISCARD is what users reach for when they want everything planned afresh. */
+static int
+note_statement(const DbuStatement *stmt)
+{
+	if (stmt->utility_tag == T_DiscardStmt)
+		dbu_plancache_store_reset();
+	return 0;
+}
+
 const DbuModule dbu_plancache_module = {
 	.name = "plancache",
 	.init = dbu_plancache_define_settings,
+	.stmt_want = note_statement,
 	.plan = plan_statement,
 	.status = dbu_plancache_report_status,
 };

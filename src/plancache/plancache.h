@@ -50,6 +50,7 @@ typedef enum DbuCacheMode
 	X(MISS_STALE, "miss", "stale", "the stored plan had become invalid") \
 	X(MISS_AGE, "miss", "age", "the stored plan was older than dbutil.plan_cache_max_age") \
 	X(MISS_SIZE, "miss", "size", "a relation had grown or shrunk too much since planning") \
+	X(MISS_SNAPSHOT, "miss", "snapshot", "the transaction's snapshot is older than the stored plan may be used with") \
 	X(MISS_VERIFY, "miss", "verify", "planned to compare costs with the stored plan") \
 	/* not accepted by its form */ \
 	X(REF_COMMAND, "refusal", "command", "a utility statement, or one that a rule made") \
@@ -58,6 +59,7 @@ typedef enum DbuCacheMode
 	X(REF_RELATION, "refusal", "relation", "no table, or one that is no ordinary, partitioned or materialized one (catalog, foreign table, transition table)") \
 	X(REF_EXPRESSION, "refusal", "expression", "a kind of expression that is not accepted") \
 	X(REF_FUNCTION, "refusal", "function", "a user's function in SQL, or one that is not in C and immutable") \
+	X(REF_CATALOG, "refusal", "catalog", "a function that answers from catalogs while it is planned") \
 	X(REF_TYPE, "refusal", "type", "a constant of a domain or of a composite type") \
 	X(REF_CAST, "refusal", "cast", "a value that does not fit what it is written to") \
 	X(REF_PARAMS, "refusal", "parameters", "bound parameters where they cannot be left, that are NULL, or without values") \
@@ -67,6 +69,7 @@ typedef enum DbuCacheMode
 	/* accepted by its form, but its plan is not stored */ \
 	X(REF_TRANSIENT, "refusal", "transient_plan", "the plan holds for this moment or role only") \
 	X(REF_PLAN_NODE, "refusal", "plan_node", "a kind of plan node that is not accepted") \
+	X(REF_DETACHING, "refusal", "detaching", "a partition that is being detached, which some snapshots see and others do not") \
 	X(REF_LOCKS, "refusal", "extra_locks", "more than dbutil.plan_cache_max_extra_locks relations beyond the named ones") \
 	X(REF_DDL, "refusal", "ddl", "the transaction changed catalogs") \
 	X(REF_MOVED, "refusal", "moved", "catalogs changed while it was planned") \
@@ -169,6 +172,7 @@ typedef struct DbuPlanEntry
 	Oid		   *relations;
 	BlockNumber *pages;			/* at planning; of plan's relations, or NULL */
 	uint64		query_id;
+	TransactionId xmin;			/* oldest transaction running at planning */
 	int64		calls;
 	int64		hits;
 	int64		verified;		/* hits that were planned all the same */
@@ -195,6 +199,9 @@ extern uint64 dbu_plancache_counts[DBU_PLAN_NEVENTS];
 extern const char *const dbu_plancache_event_kind[DBU_PLAN_NEVENTS];
 extern const char *const dbu_plancache_event_name[DBU_PLAN_NEVENTS];
 extern const char *const dbu_plancache_event_text[DBU_PLAN_NEVENTS];
+
+/* a setting changed that decides what is stored: the next statement resets */
+extern bool dbu_plancache_settings_changed;
 
 extern void dbu_plancache_define_settings(void);
 extern void dbu_plancache_report_status(DbuStatusSink *sink);
@@ -252,6 +259,7 @@ extern PlannedStmt *dbu_plancache_instance(const DbuPlanEntry *entry,
 
 /* judge.c */
 extern DbuPlanEvent dbu_plancache_judge_literals(const DbuRecognised *rec);
+extern bool dbu_plancache_detaching(const PlannedStmt *plan);
 extern void dbu_plancache_measure(DbuPlanEntry *entry);
 extern bool dbu_plancache_resized(DbuPlanEntry *entry);
 

@@ -31,6 +31,7 @@
 #include "catalog/pg_proc.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
@@ -68,6 +69,16 @@ function_accepted(Oid funcid)
 		 !OidIsValid(proc->prosupport));
 	ReleaseSysCache(tuple);
 	return accepted;
+}
+
+/*
+ * Does the built-in function call itself immutable and answer from catalogs whose
+ * changes are not listened to?
+ */
+static bool
+reads_catalogs(Oid funcid)
+{
+	return funcid == F_PG_PARTITION_ROOT || funcid == F_SATISFIES_HASH_PARTITION;
 }
 
 static bool
@@ -122,6 +133,8 @@ dbu_plancache_scan_expression(Node *node, void *arg)
 
 				if (!function_accepted(func->funcid))
 					return refuse(scan, DBU_PLAN_REF_FUNCTION);
+				if (reads_catalogs(func->funcid))
+					return refuse(scan, DBU_PLAN_REF_CATALOG);
 				MIX(scan, func->funcid);
 				MIX(scan, func->funcformat);
 				break;
@@ -321,6 +334,7 @@ scan_relation(RangeTblEntry *rte, bool target, TreeScan *scan)
 				rec->partitioned = true;
 			break;
 		case RELKIND_VIEW:		/* its query is beside it, or in its place */
+		case RELKIND_COMPOSITE_TYPE:	/* EXCLUDED */
 		case RELKIND_RELATION:
 		case RELKIND_MATVIEW:
 			break;

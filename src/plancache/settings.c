@@ -22,6 +22,8 @@ int			dbu_plancache_max_age = 300;
 double		dbu_plancache_regret = 1.2;
 double		dbu_plancache_verify = 0.0;
 
+bool		dbu_plancache_settings_changed = false;
+
 uint64		dbu_plancache_counts[DBU_PLAN_NEVENTS];
 
 const char *const dbu_plancache_event_kind[] = {
@@ -47,6 +49,22 @@ static const struct config_enum_entry mode_words[] = {
 	{"force", DBU_CACHE_FORCE, false},
 	{NULL, 0, false}
 };
+
+/*
+ * Verdicts hold what these settings said when they were made.  They are forgotten
+ * before the next statement: here somebody may be looking at one.
+ */
+static void
+note_int(int newval, void *extra)
+{
+	dbu_plancache_settings_changed = true;
+}
+
+static void
+note_real(double newval, void *extra)
+{
+	dbu_plancache_settings_changed = true;
+}
 
 void
 dbu_plancache_define_settings(void)
@@ -78,21 +96,21 @@ dbu_plancache_define_settings(void)
 							&dbu_plancache_min_plan_time,
 							0, 0, INT_MAX,
 							PGC_USERSET, 0,
-							NULL, NULL, NULL);
+							NULL, note_int, NULL);
 	DefineCustomIntVariable("dbutil.plan_cache_max_params",
 							"Literals beyond which a statement is cached with its literals only.",
 							NULL,
 							&dbu_plancache_max_params,
 							200, 0, 10000,
 							PGC_USERSET, 0,
-							NULL, NULL, NULL);
+							NULL, note_int, NULL);
 	DefineCustomIntVariable("dbutil.plan_cache_max_extra_locks",
 							"Relations beyond those that the statement names whose plan is still stored.",
 							"A served plan must lock all its relations, among them partitions that it does not read.",
 							&dbu_plancache_max_extra_locks,
 							16, 0, INT_MAX,
 							PGC_USERSET, 0,
-							NULL, NULL, NULL);
+							NULL, note_int, NULL);
 	DefineCustomIntVariable("dbutil.plan_cache_max_age",
 							"Time after which a statement is planned again.",
 							"0 means never for that reason.",
@@ -106,7 +124,7 @@ dbu_plancache_define_settings(void)
 							 &dbu_plancache_regret,
 							 1.2, 1.0, 1000.0,
 							 PGC_USERSET, 0,
-							 NULL, NULL, NULL);
+							 NULL, note_real, NULL);
 	DefineCustomRealVariable("dbutil.plan_cache_verify",
 							 "Share of hits that are planned all the same, to compare costs.",
 							 NULL,

@@ -27,6 +27,7 @@
 #include "nodes/plannodes.h"
 #include "utils/inval.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 #define NBUCKETS 1024
@@ -151,7 +152,9 @@ dbu_plancache_store_init(void)
 {
 	static const int catalogs[] = {
 		PROCOID, NAMESPACEOID, OPEROID, AMOPOPID, CLAOID, TABLESPACEOID,
-		AUTHOID, AUTHMEMROLEMEM, FOREIGNSERVEROID, FOREIGNDATAWRAPPEROID
+		AUTHOID, AUTHMEMROLEMEM, FOREIGNSERVEROID, FOREIGNDATAWRAPPEROID,
+		/* text search functions call themselves immutable */
+		TSCONFIGOID, TSCONFIGMAP, TSDICTOID, TSPARSEROID, TSTEMPLATEOID
 	};
 
 	if (store_context != NULL)
@@ -279,6 +282,7 @@ dbu_plancache_entry_new(DbuRecognised *rec, bool exact,
 	entry->nparams = exact ? 0 : rec->nliterals;
 	entry->query_id = (uint64) rec->query->queryId;
 	entry->valid = true;
+	entry->xmin = TransactionXmin;
 	entry->created = entry->sized = entry->last_used = GetCurrentStatementStartTimestamp();
 
 	if (dbu_plancache_disguise(rec, exact))
