@@ -5,8 +5,8 @@
 #   stock    nothing preloaded: what this server says by itself
 #   track    dbutil preloaded, everything on but the plan cache: must not
 #            differ from stock in one character
-#   force    dbutil preloaded, dbutil.plan_cache = force: every difference must
-#            be listed, with a reason, in test/core/allowed_differences
+#   auto, force    dbutil preloaded, dbutil.plan_cache as named: every difference
+#            must be listed, with a reason, in test/core/allowed_differences
 #
 # The outputs are compared with each other and not with the suite's expected
 # files, because the suite's sources are those of the nearest version that the
@@ -14,8 +14,8 @@
 # is no finding if two stock runs differ from each other in it as well; that is
 # printed.
 #
-# --propose prints the unlisted differences of `force` in the format of
-# allowed_differences, for a person to review and give reasons.
+# --propose prints the unlisted differences of `auto` and `force` in the format
+# of allowed_differences, for a person to review and give reasons.
 #
 # Results: one for each test of the suite and run, then `N passed, N failed, N
 # skipped`. No sources to be had (no network) is printed as skipped.
@@ -230,11 +230,13 @@ run_suite stock || finish
 if run_suite track "shared_preload_libraries = 'dbutil'" "dbutil.plan_cache = off"; then
 	compare track none
 fi
-if run_suite force "shared_preload_libraries = 'dbutil'" "dbutil.plan_cache = force"; then
-	compare force listed
-	if [ -n "$PROPOSE" ] && [ -s "$DIR/force.unlisted" ]; then
-		section "unlisted differences, for test/core/allowed_differences"
-		cat "$DIR/force.unlisted"
+for mode in auto force; do
+	if run_suite "$mode" "shared_preload_libraries = 'dbutil'" "dbutil.plan_cache = $mode"; then
+		compare "$mode" listed
+		if [ -n "$PROPOSE" ] && [ -s "$DIR/$mode.unlisted" ]; then
+			section "unlisted differences of $mode, for test/core/allowed_differences"
+			cat "$DIR/$mode.unlisted"
+		fi
 	fi
-fi
+done
 finish
