@@ -477,7 +477,7 @@ dbu_hooks_install(void)
 	{
 		const DbuModule *module = dbu_modules[i];
 
-		if (module->shmem_size != NULL && !dbu_preloaded)
+		if (module->shmem_size != NULL && !dbu_preloaded && !module->without_shmem)
 			continue;
 		Assert(nlive < (int) lengthof(live));
 		live[nlive++] = module;

@@ -95,7 +95,8 @@ typedef struct DbuModule
 
 	/*
 	 * Shared memory.  A module with shmem_size is dormant (no event reaches
-	 * it) unless the library was preloaded.  shmem_attach gets the module's
+	 * it) unless the library was preloaded, or it says that it works without;
+	 * then shmem_attach is not called.  shmem_attach gets the module's
 	 * chunk, zeroed when !found, and a LWLock tranche shown in wait events as
 	 * tranche_name ("Dbutil<Module>").  It runs in the postmaster, and in
 	 * every backend where backends do not inherit its memory.
@@ -103,6 +104,7 @@ typedef struct DbuModule
 	Size		(*shmem_size) (void);
 	void		(*shmem_attach) (void *chunk, bool found, int lwlock_tranche);
 	const char *tranche_name;
+	bool		without_shmem;
 
 	/*
 	 * Statements.  stmt_want answers the INSTRUMENT_* bits that it wants for

@@ -46,7 +46,7 @@
 static inline void
 count(DbuPlanEvent event)
 {
-	dbu_plancache_counts[event]++;
+	dbu_plancache_counts->events[event]++;
 }
 
 static double
@@ -110,6 +110,16 @@ dbu_plancache_context(const Query *query, const char *query_string,
 	context->role = GetUserId();
 	context->cursor_options = cursor_options;
 	context->mode = dbu_plancache_mode;
+	switch (dbu_plancache_mark(query->queryId))
+	{
+		case DBU_MARK_NONE:
+			break;
+		case DBU_MARK_PINNED:
+			context->mode = DBU_CACHE_FORCE;
+			break;
+		case DBU_MARK_BANNED:
+			return DBU_PLAN_REF_BANNED;
+	}
 	return DBU_PLAN_NONE;
 }
 
@@ -429,6 +439,7 @@ serve(DbuPlanRequest *req, DbuRecognised *rec, DbuPlanEntry *entry)
 	}
 	entry->hits++;
 	entry->saved_us += entry->planning_us;
+	dbu_plancache_counts->saved_us += entry->planning_us;
 	count(entry->exact ? DBU_PLAN_HIT_EXACT : DBU_PLAN_HIT_GENERIC);
 	req->served = true;
 	return plan;
@@ -481,7 +492,7 @@ plan_statement(DbuPlanRequest *req)
 		return dbu_plan_next(req);
 
 	dbu_plancache_store_init();
-	if (dbu_plancache_settings_changed)
+	if (dbu_plancache_reset_wanted() || dbu_plancache_settings_changed)
 	{
 		dbu_plancache_settings_changed = false;
 		dbu_plancache_store_reset();
@@ -557,6 +568,10 @@ note_statement(const DbuStatement *stmt)
 const DbuModule dbu_plancache_module = {
 	.name = "plancache",
 	.init = dbu_plancache_define_settings,
+	.shmem_size = dbu_plancache_shmem_size,
+	.shmem_attach = dbu_plancache_shmem_attach,
+	.tranche_name = "DbutilPlancache",
+	.without_shmem = true,
 	.stmt_want = note_statement,
 	.plan = plan_statement,
 	.status = dbu_plancache_report_status,

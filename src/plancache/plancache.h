@@ -12,6 +12,7 @@
  *	store.c			entries, memory, eviction, invalidation
  *	instance.c		plans with places for literals, and filling them
  *	judge.c			may a generic plan stand for every literal?
+ *	shared.c		what all backends share: counters, memory, pins and bans
  *	views.c			the SQL surface
  *
  *-------------------------------------------------------------------------
@@ -63,6 +64,7 @@ typedef enum DbuCacheMode
 	X(REF_TYPE, "refusal", "type", "a constant of a domain or of a composite type") \
 	X(REF_CAST, "refusal", "cast", "a value that does not fit what it is written to") \
 	X(REF_PARAMS, "refusal", "parameters", "bound parameters where they cannot be left, that are NULL, or without values") \
+	X(REF_BANNED, "refusal", "banned", "dbutil.plan_cache_ban() was called for it") \
 	X(REF_HINT, "refusal", "hint", "the text holds a planner hint") \
 	X(REF_HOOKS, "refusal", "other_extension", "another extension changes how relations are planned") \
 	X(REF_SETTINGS, "refusal", "settings", "the planner's settings cannot be read") \
@@ -91,6 +93,21 @@ typedef enum DbuPlanEvent
 #undef X
 	DBU_PLAN_NEVENTS
 } DbuPlanEvent;
+
+/* What one process counts. */
+typedef struct DbuPlanCounts
+{
+	uint64		events[DBU_PLAN_NEVENTS];
+	double		saved_us;		/* planning time spared, microseconds */
+} DbuPlanCounts;
+
+/* What an administrator decided about a statement. */
+typedef enum DbuPlanMark
+{
+	DBU_MARK_NONE,
+	DBU_MARK_PINNED,			/* always its generic plan, from the first call on */
+	DBU_MARK_BANNED				/* never a stored plan */
+} DbuPlanMark;
 
 /* One literal that is lifted, and what it is compared with. */
 typedef struct DbuLiteral
@@ -136,7 +153,7 @@ typedef struct DbuPlanContext
 	ParamListInfo bound_params; /* NULL: none; not kept in an entry's key */
 	Oid			role;
 	int			cursor_options;
-	DbuCacheMode mode;
+	DbuCacheMode mode;			/* force for what is pinned */
 } DbuPlanContext;
 
 typedef enum DbuEntryState
@@ -195,7 +212,7 @@ extern int	dbu_plancache_max_extra_locks;
 extern int	dbu_plancache_max_age;	/* seconds, 0: no limit */
 extern double dbu_plancache_regret;
 extern double dbu_plancache_verify;
-extern uint64 dbu_plancache_counts[DBU_PLAN_NEVENTS];
+extern int	dbu_plancache_total_memory; /* kB, all backends; 0: no limit */
 extern const char *const dbu_plancache_event_kind[DBU_PLAN_NEVENTS];
 extern const char *const dbu_plancache_event_name[DBU_PLAN_NEVENTS];
 extern const char *const dbu_plancache_event_text[DBU_PLAN_NEVENTS];
@@ -246,6 +263,7 @@ extern bool dbu_plancache_entry_link(DbuPlanEntry *entry);
 extern void dbu_plancache_entry_drop(DbuPlanEntry *entry);
 extern void dbu_plancache_entry_used(DbuPlanEntry *entry);
 extern void dbu_plancache_store_reset(void);
+extern int	dbu_plancache_store_forget(Oid relid);
 extern Size dbu_plancache_store_bytes(void);
 extern int	dbu_plancache_store_entries(void);
 extern dlist_head *dbu_plancache_store_list(void);
@@ -262,6 +280,19 @@ extern DbuPlanEvent dbu_plancache_judge_literals(const DbuRecognised *rec);
 extern bool dbu_plancache_detaching(const PlannedStmt *plan);
 extern void dbu_plancache_measure(DbuPlanEntry *entry);
 extern bool dbu_plancache_resized(DbuPlanEntry *entry);
+
+/* shared.c */
+extern DbuPlanCounts *dbu_plancache_counts; /* this process' own */
+extern Size dbu_plancache_shmem_size(void);
+extern void dbu_plancache_shmem_attach(void *chunk, bool found, int lwlock_tranche);
+extern void dbu_plancache_shared_init(void);
+extern void dbu_plancache_note_bytes(Size bytes);
+extern uint64 dbu_plancache_all_bytes(void);
+extern void dbu_plancache_all_counts(DbuPlanCounts *sum);
+extern void dbu_plancache_reset_all(void);
+extern bool dbu_plancache_reset_wanted(void);
+extern DbuPlanMark dbu_plancache_mark(uint64 query_id);
+extern DbuPlanMark dbu_plancache_set_mark(uint64 query_id, DbuPlanMark mark);
 
 /* the module, for core/dbutil.c */
 extern const DbuModule dbu_plancache_module;

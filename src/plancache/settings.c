@@ -14,6 +14,7 @@
 
 int			dbu_plancache_mode = DBU_CACHE_OFF;
 int			dbu_plancache_memory = 8192;
+int			dbu_plancache_total_memory = 0;
 int			dbu_plancache_min_calls = 2;
 int			dbu_plancache_min_plan_time = 0;
 int			dbu_plancache_max_params = 200;
@@ -23,8 +24,6 @@ double		dbu_plancache_regret = 1.2;
 double		dbu_plancache_verify = 0.0;
 
 bool		dbu_plancache_settings_changed = false;
-
-uint64		dbu_plancache_counts[DBU_PLAN_NEVENTS];
 
 const char *const dbu_plancache_event_kind[] = {
 #define X(id, kind, name, text) kind,
@@ -82,6 +81,13 @@ dbu_plancache_define_settings(void)
 							&dbu_plancache_memory,
 							8192, 64, MAX_KILOBYTES,
 							PGC_USERSET, GUC_UNIT_KB,
+							NULL, NULL, NULL);
+	DefineCustomIntVariable("dbutil.plan_cache_total_memory",
+							"Memory that the cached plans of all sessions may take together.",
+							"A session that finds more in use stores nothing new without giving up as much. 0 means no limit; needs shared_preload_libraries.",
+							&dbu_plancache_total_memory,
+							0, 0, MAX_KILOBYTES,
+							PGC_SIGHUP, GUC_UNIT_KB,
 							NULL, NULL, NULL);
 	DefineCustomIntVariable("dbutil.plan_cache_min_calls",
 							"Calls of a statement after which its plan is stored.",
@@ -146,7 +152,7 @@ dbu_plancache_report_status(DbuStatusSink *sink)
 					   psprintf("%s, %d entries, " UINT64_FORMAT " hits in this session",
 								mode_words[dbu_plancache_mode].name,
 								dbu_plancache_store_entries(),
-								dbu_plancache_counts[DBU_PLAN_HIT_GENERIC] +
-								dbu_plancache_counts[DBU_PLAN_HIT_EXACT]),
+								dbu_plancache_counts->events[DBU_PLAN_HIT_GENERIC] +
+								dbu_plancache_counts->events[DBU_PLAN_HIT_EXACT]),
 					   NULL);
 }

@@ -72,7 +72,7 @@ make_stale(DbuPlanEntry *entry)
 	if (entry->valid)
 	{
 		entry->valid = false;
-		dbu_plancache_counts[DBU_PLAN_INVALIDATED]++;
+		dbu_plancache_counts->events[DBU_PLAN_INVALIDATED]++;
 	}
 }
 
@@ -159,6 +159,7 @@ dbu_plancache_store_init(void)
 
 	if (store_context != NULL)
 		return;
+	dbu_plancache_shared_init();
 	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(TYPEOID, type_changed, (Datum) 0);
 	for (int i = 0; i < lengthof(catalogs); i++)
@@ -213,7 +214,7 @@ dbu_plancache_find(DbuRecognised *rec, bool exact, const DbuPlanContext *context
 		if (!entry->valid)
 		{
 			if (entry->hash == hash)
-				dbu_plancache_counts[DBU_PLAN_MISS_STALE]++;
+				dbu_plancache_counts->events[DBU_PLAN_MISS_STALE]++;
 			dbu_plancache_entry_drop(entry);
 			continue;
 		}
@@ -349,7 +350,7 @@ evict_one(void)
 			break;
 	}
 	dbu_plancache_entry_drop(victim);
-	dbu_plancache_counts[DBU_PLAN_EVICTED]++;
+	dbu_plancache_counts->events[DBU_PLAN_EVICTED]++;
 }
 
 /*
@@ -371,13 +372,28 @@ dbu_plancache_entry_link(DbuPlanEntry *entry)
 	while (nentries > 0 && total_bytes + entry->bytes > limit)
 		evict_one();
 
+	/* all sessions together: this one makes room for what it adds */
+	if (dbu_plancache_total_memory > 0)
+	{
+		uint64		all = (uint64) dbu_plancache_total_memory * 1024;
+
+		while (nentries > 0 && dbu_plancache_all_bytes() + entry->bytes > all)
+			evict_one();
+		if (dbu_plancache_all_bytes() + entry->bytes > all)
+		{
+			MemoryContextDelete(entry->context);
+			return false;
+		}
+	}
+
 	MemoryContextSetParent(entry->context, store_context);
 	entry->next = *head;
 	*head = entry;
 	dlist_push_head(&by_use, &entry->node);
 	total_bytes += entry->bytes;
+	dbu_plancache_note_bytes(total_bytes);
 	nentries++;
-	dbu_plancache_counts[DBU_PLAN_STORED]++;
+	dbu_plancache_counts->events[DBU_PLAN_STORED]++;
 	return true;
 }
 
@@ -392,6 +408,7 @@ dbu_plancache_entry_drop(DbuPlanEntry *entry)
 	*link = entry->next;
 	dlist_delete(&entry->node);
 	total_bytes -= entry->bytes;
+	dbu_plancache_note_bytes(total_bytes);
 	nentries--;
 	MemoryContextDelete(entry->context);
 }
@@ -415,6 +432,30 @@ dbu_plancache_store_reset(void)
 		dbu_plancache_entry_drop(dlist_head_element(DbuPlanEntry, node, &by_use));
 	memset(sightings, 0, sizeof(sightings));
 	dbu_plancache_environment_reset();
+}
+
+/* Forget the entries that depend on a relation; how many there were. */
+int
+dbu_plancache_store_forget(Oid relid)
+{
+	int			dropped = 0;
+	dlist_mutable_iter iter;
+
+	dlist_foreach_modify(iter, &by_use)
+	{
+		DbuPlanEntry *entry = dlist_container(DbuPlanEntry, node, iter.cur);
+
+		for (int i = 0; i < entry->nrelations; i++)
+		{
+			if (entry->relations[i] == relid)
+			{
+				dbu_plancache_entry_drop(entry);
+				dropped++;
+				break;
+			}
+		}
+	}
+	return dropped;
 }
 
 Size

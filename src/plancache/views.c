@@ -3,7 +3,7 @@
  * views.c
  *	  The SQL surface of the plan cache.
  *
- * Everything shown is this backend's own.  The text of an entry is its key
+ * Everything shown is this backend's own, but for sums over all of them.  The text of an entry is its key
  * written back as SQL, lifted literals as $1, $2, ...; the literals that a
  * former caller sent are in no entry of the generic level.  Those of an exact
  * entry are, so after SET ROLE the rows of another role's statements show no
@@ -13,14 +13,17 @@
  */
 #include "plancache/plancache.h"
 
+#include "catalog/pg_authid.h"
 #include "catalog/pg_type.h"
 #include "core/access.h"
+#include "core/errors.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "parser/analyze.h"
 #include "storage/lmgr.h"
 #include "tcop/tcopprot.h"
+#include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/ruleutils.h"
@@ -29,10 +32,14 @@
 PG_FUNCTION_INFO_V1(dbutil_plan_cache);
 PG_FUNCTION_INFO_V1(dbutil_plan_cache_stats);
 PG_FUNCTION_INFO_V1(dbutil_plan_cache_reset);
+PG_FUNCTION_INFO_V1(dbutil_plan_cache_forget);
+PG_FUNCTION_INFO_V1(dbutil_plan_cache_pin);
+PG_FUNCTION_INFO_V1(dbutil_plan_cache_ban);
+PG_FUNCTION_INFO_V1(dbutil_plan_cache_unmark);
 PG_FUNCTION_INFO_V1(dbutil_plan_cache_why);
 
 #define ENTRY_COLUMNS 18
-#define STATS_COLUMNS 4
+#define STATS_COLUMNS 5
 
 static const char *
 state_word(const DbuPlanEntry *entry)
@@ -144,39 +151,46 @@ dbutil_plan_cache(PG_FUNCTION_ARGS)
 }
 
 static void
-put_stat(ReturnSetInfo *rsinfo, const char *kind, const char *name, int64 value,
-		 const char *text)
+put_stat(ReturnSetInfo *rsinfo, const char *kind, const char *name, uint64 value,
+		 const uint64 *all, const char *text)
 {
-	Datum		values[STATS_COLUMNS];
+	Datum		values[STATS_COLUMNS] = {0};
 	bool		nulls[STATS_COLUMNS] = {false};
 
 	values[0] = CStringGetTextDatum(kind);
 	values[1] = CStringGetTextDatum(name);
-	values[2] = Int64GetDatum(value);
-	values[3] = CStringGetTextDatum(text);
+	values[2] = Int64GetDatum((int64) value);
+	if (all != NULL)
+		values[3] = Int64GetDatum((int64) *all);
+	else
+		nulls[3] = true;
+	values[4] = CStringGetTextDatum(text);
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 
+/* Of all sessions nothing is told but sums. */
 Datum
 dbutil_plan_cache_stats(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	double		saved_us = 0;
-	dlist_iter	iter;
+	DbuPlanCounts all;
+	uint64		all_bytes = dbu_plancache_all_bytes();
+	uint64		all_saved;
 
 	InitMaterializedSRF(fcinfo, 0);
+	dbu_plancache_all_counts(&all);
 	for (int i = DBU_PLAN_NONE + 1; i < DBU_PLAN_NEVENTS; i++)
 		put_stat(rsinfo, dbu_plancache_event_kind[i], dbu_plancache_event_name[i],
-				 (int64) dbu_plancache_counts[i], dbu_plancache_event_text[i]);
+				 dbu_plancache_counts->events[i], &all.events[i],
+				 dbu_plancache_event_text[i]);
+	all_saved = (uint64) all.saved_us;
+	put_stat(rsinfo, "time", "saved_us", (uint64) dbu_plancache_counts->saved_us, &all_saved,
+			 "planning time in microseconds that hits spared");
 
-	dlist_foreach(iter, dbu_plancache_store_list())
-		saved_us += dlist_container(DbuPlanEntry, node, iter.cur)->saved_us;
-	put_stat(rsinfo, "now", "entries", dbu_plancache_store_entries(),
+	put_stat(rsinfo, "now", "entries", dbu_plancache_store_entries(), NULL,
 			 "entries stored");
-	put_stat(rsinfo, "now", "bytes", (int64) dbu_plancache_store_bytes(),
+	put_stat(rsinfo, "now", "bytes", dbu_plancache_store_bytes(), &all_bytes,
 			 "memory that they take");
-	put_stat(rsinfo, "now", "saved_us", (int64) saved_us,
-			 "planning time in microseconds that the stored entries spared");
 	return (Datum) 0;
 }
 
@@ -185,9 +199,66 @@ dbutil_plan_cache_reset(PG_FUNCTION_ARGS)
 {
 	int			entries = dbu_plancache_store_entries();
 
+	if (PG_GETARG_BOOL(0))
+	{
+		dbu_require_preload("dbutil.plan_cache_reset(all_backends => true)");
+		if (!has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS))
+			ereport(ERROR,
+					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+					 errmsg("permission denied to reset the plan caches of all sessions"),
+					 errhint("Ask a member of pg_read_all_stats, or reset this session's alone.")));
+		dbu_plancache_reset_all();
+	}
 	dbu_plancache_store_reset();
-	memset(dbu_plancache_counts, 0, sizeof(dbu_plancache_counts));
+	memset(dbu_plancache_counts, 0, sizeof(*dbu_plancache_counts));
 	PG_RETURN_INT32(entries);
+}
+
+Datum
+dbutil_plan_cache_forget(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_INT32(dbu_plancache_store_forget(PG_GETARG_OID(0)));
+}
+
+/* Pin, ban or neither: what the statement had before. */
+static Datum
+set_mark(FunctionCallInfo fcinfo, DbuPlanMark mark, const char *function)
+{
+	int64		query_id = PG_GETARG_INT64(0);
+
+	dbu_require_preload(function);
+	if (query_id == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("0 is not a query identifier"),
+				 errhint("Take one of the column queryid of dbutil.plan_cache or dbutil.statements.")));
+	switch (dbu_plancache_set_mark((uint64) query_id, mark))
+	{
+		case DBU_MARK_PINNED:
+			PG_RETURN_TEXT_P(cstring_to_text("pinned"));
+		case DBU_MARK_BANNED:
+			PG_RETURN_TEXT_P(cstring_to_text("banned"));
+		default:
+			PG_RETURN_TEXT_P(cstring_to_text("none"));
+	}
+}
+
+Datum
+dbutil_plan_cache_pin(PG_FUNCTION_ARGS)
+{
+	return set_mark(fcinfo, DBU_MARK_PINNED, "dbutil.plan_cache_pin()");
+}
+
+Datum
+dbutil_plan_cache_ban(PG_FUNCTION_ARGS)
+{
+	return set_mark(fcinfo, DBU_MARK_BANNED, "dbutil.plan_cache_ban()");
+}
+
+Datum
+dbutil_plan_cache_unmark(PG_FUNCTION_ARGS)
+{
+	return set_mark(fcinfo, DBU_MARK_NONE, "dbutil.plan_cache_unmark()");
 }
 
 /* ---------- why ---------- */
