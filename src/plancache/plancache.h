@@ -7,7 +7,8 @@
  *	settings.c		settings, counters, status
  *	recognise.c		is the statement accepted; its hash
  *	lift.c			which literals are lifted, and their exchange for Params
- *	scan.h			what those two share
+ *	fold.c			constants, and casts of them
+ *	scan.h			what those three share
  *	environment.c	the settings that a plan depends on
  *	store.c			entries, memory, eviction, invalidation
  *	instance.c		plans with places for literals, and filling them

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * scan.h
- *	  What recognise.c and lift.c share while they look at one statement.
+ *	  What recognise.c, lift.c and fold.c share while they look at one statement.
  *
  *-------------------------------------------------------------------------
  */
@@ -52,9 +52,14 @@ dbu_plancache_mix(uint64 hash, uint64 value)
 extern bool dbu_plancache_refuse(TreeScan *scan, DbuPlanEvent reason);
 extern bool dbu_plancache_scan_expression(Node *node, void *scan);
 
-/* lift.c */
+/* fold.c */
 extern bool dbu_plancache_type_accepted(Oid type);
 extern uint64 dbu_plancache_hash_constant(uint64 hash, const Const *con);
+extern const ParamExternData *dbu_plancache_bound_param(const TreeScan *scan,
+														const Param *param);
+extern Const *dbu_plancache_fold_cast(TreeScan *scan, FuncExpr *cast, LiftPlace place);
+
+/* lift.c */
 extern bool dbu_plancache_scan_qual(Node *node, TreeScan *scan);
 extern bool dbu_plancache_scan_value(Node *node, TreeScan *scan);
 extern bool dbu_plancache_scan_passed(Node *node, TreeScan *scan);

@@ -182,25 +182,53 @@ COMMENT ON VIEW dbutil.plan_cache IS
 GRANT SELECT ON dbutil.plan_cache TO PUBLIC;
 
 CREATE FUNCTION dbutil.plan_cache_counters(
-	OUT kind text, OUT event text, OUT total bigint, OUT description text)
+	OUT kind text, OUT event text, OUT total bigint, OUT all_sessions bigint,
+	OUT description text)
 	RETURNS SETOF record
 	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED ROWS 50
 	AS 'MODULE_PATHNAME', 'dbutil_plan_cache_stats';
 COMMENT ON FUNCTION dbutil.plan_cache_counters() IS
-	'counters of this session''s plan cache; read them through the view dbutil.plan_cache_stats';
+	'counters of plan caches; read them through the view dbutil.plan_cache_stats';
 
 CREATE VIEW dbutil.plan_cache_stats AS
-	SELECT c.kind, c.event, c.total, c.description
+	SELECT c.kind, c.event, c.total, c.all_sessions, c.description
 	FROM dbutil.plan_cache_counters() AS c;
 COMMENT ON VIEW dbutil.plan_cache_stats IS
-	'what this session''s plan cache did since it began or was reset, by kind (hit, miss, refusal, exact_only, upkeep; now: as it stands) and event; description says what is counted';
+	'what plan caches did, by kind (hit, miss, refusal, exact_only, upkeep, time; now: as it stands) and event: total in this session since it began or was reset, all_sessions since the server started, those that ended included, less what was reset; without preload this session alone. description says what is counted';
 GRANT SELECT ON dbutil.plan_cache_stats TO PUBLIC;
 
-CREATE FUNCTION dbutil.plan_cache_reset() RETURNS integer
+CREATE FUNCTION dbutil.plan_cache_reset(all_backends boolean DEFAULT false) RETURNS integer
 	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
 	AS 'MODULE_PATHNAME', 'dbutil_plan_cache_reset';
-COMMENT ON FUNCTION dbutil.plan_cache_reset() IS
-	'forgets this session''s cached plans and counters; returns how many entries there were. Plans in use are copies and live on. Touches no other session, so anybody may call it';
+COMMENT ON FUNCTION dbutil.plan_cache_reset(boolean) IS
+	'forgets this session''s cached plans and counters; returns how many entries there were. Plans in use are copies and live on. all_backends: every other session forgets its plans, not its counters, before its next statement; that needs preload (55000) and a member of pg_read_all_stats (42501)';
+
+CREATE FUNCTION dbutil.plan_cache_forget(relation regclass) RETURNS integer
+	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'dbutil_plan_cache_forget';
+COMMENT ON FUNCTION dbutil.plan_cache_forget(regclass) IS
+	'forgets the entries of this session''s plan cache that depend on a relation; returns how many there were';
+
+CREATE FUNCTION dbutil.plan_cache_pin(queryid bigint) RETURNS text
+	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'dbutil_plan_cache_pin';
+COMMENT ON FUNCTION dbutil.plan_cache_pin(bigint) IS
+	'lets every session of this database serve a statement''s plan for any literals from its first call on, as plan_cache = force would, whatever it costs, where the plan cache is not off; returns what the statement was before: none, pinned or banned. Until the server stops. Errors: 22023 for 0, 54000 when 256 statements are pinned or banned, 55000 without preload';
+REVOKE EXECUTE ON FUNCTION dbutil.plan_cache_pin(bigint) FROM PUBLIC;
+
+CREATE FUNCTION dbutil.plan_cache_ban(queryid bigint) RETURNS text
+	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'dbutil_plan_cache_ban';
+COMMENT ON FUNCTION dbutil.plan_cache_ban(bigint) IS
+	'lets no session of this database serve a stored plan of a statement; returns what the statement was before: none, pinned or banned. Until the server stops. Errors as of dbutil.plan_cache_pin()';
+REVOKE EXECUTE ON FUNCTION dbutil.plan_cache_ban(bigint) FROM PUBLIC;
+
+CREATE FUNCTION dbutil.plan_cache_unmark(queryid bigint) RETURNS text
+	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'dbutil_plan_cache_unmark';
+COMMENT ON FUNCTION dbutil.plan_cache_unmark(bigint) IS
+	'takes a pin or a ban away; returns what the statement was before: none, pinned or banned. Errors: 22023 for 0, 55000 without preload';
+REVOKE EXECUTE ON FUNCTION dbutil.plan_cache_unmark(bigint) FROM PUBLIC;
 
 CREATE FUNCTION dbutil.plan_cache_why(
 	query text,
