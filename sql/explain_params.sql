@@ -40,6 +40,8 @@ SELECT param_out('SELECT "x:a" FROM (SELECT 1 AS "x:a") s', '{}');
 SELECT dbutil.analyze_query('SELECT tags[1:2], tags[id:id], tags[:id], tags[id:], tags[ : ], tags[(id):id] FROM param_t', '{}') #>> '{plan,0,Plan,Output}';
 SELECT dbutil.analyze_query('SELECT tags[:lo::hi] FROM param_t', '{"lo": 1, "hi": 2}');
 SELECT dbutil.analyze_query('SELECT tags[:lo : :hi], tags[1 + :lo:id], tags[id: :hi], tags[:lo], tags[array_length(tags, :lo):id] FROM param_t', '{"lo": 1, "hi": 2}') #>> '{plan,0,Plan,Output}';
+-- in ARRAY[...] there is nothing to slice
+SELECT param_out('SELECT ARRAY[:a, :b]::int[], ARRAY[[:a], [:b]]::int[], (ARRAY[:a, 5, 6])[:b:id] FROM (SELECT 3 AS id) s', '{"a": 1, "b": 2}');
 -- named notation of functions
 SELECT param_out('SELECT make_interval(days => :d, hours := :h)', '{"d": 1, "h": 2}');
 

@@ -3,11 +3,11 @@
  * explain.h
  *	  What the files of the module explain share.
  *
- * The way of one analysis: params.c turns :name into $n and binds values,
- * obtain.c parses, plans and explains the statement (safety.c says whether it
- * may be executed, run.c executes it and undoes it), plan_json.c reads any
- * EXPLAIN (FORMAT JSON) output into nodes, rules.c walks the nodes with its
- * table of rules, explain.c turns the findings into SQL results.
+ * The way of one analysis: obtain.c resolves parameters (core/named_params.h),
+ * parses, plans and explains the statement (safety.c says whether it may be
+ * executed, run.c executes it and undoes it), plan_json.c reads any EXPLAIN
+ * (FORMAT JSON) output into nodes, rules.c walks the nodes with its table of
+ * rules, explain.c turns the findings into SQL results.
  *
  * Everything here lives in the memory context of the call.
  *
@@ -18,36 +18,10 @@
 
 #include "postgres.h"
 
-#include "nodes/params.h"
 #include "nodes/parsenodes.h"
 #include "nodes/pg_list.h"
 #include "nodes/plannodes.h"
 #include "utils/jsonb.h"
-
-/* ---------- params.c ---------- */
-
-/* One :name of the original text and what stands in its place (bytes). */
-typedef struct DbuTextEdit
-{
-	int			original_start;
-	int			original_length;
-	int			start;
-	int			length;
-} DbuTextEdit;
-
-typedef struct DbuQueryText
-{
-	const char *original;		/* as the caller wrote it */
-	const char *text;			/* with $n in place of :name; may be original */
-	List	   *names;			/* char *, the n-th is $n; NIL: positional */
-	List	   *edits;			/* DbuTextEdit *, in the order of the text */
-} DbuQueryText;
-
-extern void dbu_explain_find_params(DbuQueryText *query, const char *original,
-									Jsonb *params);
-extern int	dbu_explain_original_position(const DbuQueryText *query, int position);
-extern ParamListInfo dbu_explain_bind_params(const DbuQueryText *query, Jsonb *params,
-											 const Oid *types, int ntypes);
 
 /* ---------- scan_facts.c ---------- */
 

@@ -16,6 +16,8 @@
  *-------------------------------------------------------------------------
  */
 #include "core/compat.h"
+#include "core/named_params.h"
+#include "core/one_statement.h"
 #include "explain/explain.h"
 
 #include DBU_EXPLAIN_STATE_H
@@ -24,7 +26,6 @@
 #include "fmgr.h"
 #include "portability/instr_time.h"
 #include "tcop/tcopprot.h"
-#include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/snapmgr.h"
 
@@ -49,75 +50,18 @@ query_error_callback(void *arg)
 	if (position > 0)
 	{
 		errposition(0);
-		internalerrposition(dbu_explain_original_position(query, position));
+		internalerrposition(dbu_original_position(query, position));
 		internalerrquery(query->original);
 	}
 	else
 		errcontext("analyzed statement \"%s\"", query->original);
 }
 
-/* The one statement in the text, of a kind that has a plan. */
-static RawStmt *
-parse_statement(const char *text)
-{
-	List	   *statements = pg_parse_query(text);
-	RawStmt    *raw;
-
-	if (statements == NIL)
-		ereport(ERROR,
-				(errcode(ERRCODE_SYNTAX_ERROR),
-				 errmsg("there is no statement to analyze"),
-				 errhint("Pass one SELECT, INSERT, UPDATE, DELETE, MERGE or VALUES statement.")));
-	if (list_length(statements) > 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_SYNTAX_ERROR),
-				 errmsg("cannot analyze %d statements at once", list_length(statements)),
-				 errhint("Pass one statement at a time.")));
-
-	raw = linitial_node(RawStmt, statements);
-	switch (nodeTag(raw->stmt))
-	{
-		case T_SelectStmt:
-		case T_InsertStmt:
-		case T_UpdateStmt:
-		case T_DeleteStmt:
-		case T_MergeStmt:
-			break;
-		case T_ExplainStmt:
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("cannot analyze an EXPLAIN statement"),
-					 errhint("Pass the statement without EXPLAIN; run => true stands for ANALYZE.")));
-			break;
-		default:
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("cannot analyze a statement of type %s", CreateCommandName(raw->stmt)),
-					 errhint("Pass one SELECT, INSERT, UPDATE, DELETE, MERGE or VALUES statement.")));
-	}
-	return raw;
-}
-
-/* Rules may have made more of the statement, less, or something else. */
+/* Rules may have made several statements of the one. */
 static void
-check_rewritten(List *queries, bool run)
+check_run(List *queries)
 {
-	ListCell   *lc;
-
-	if (queries == NIL)
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("cannot analyze a statement that rules replace by nothing"),
-				 errhint("Look at the rules of the table that it writes to.")));
-	foreach(lc, queries)
-	{
-		if (lfirst_node(Query, lc)->commandType == CMD_UTILITY)
-			ereport(ERROR,
-					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("cannot analyze a statement that has no plan of its own"),
-					 errhint("SELECT INTO creates a table, and a rule may call a command: analyze the SELECT in it.")));
-	}
-	if (run && list_length(queries) > 1)
+	if (list_length(queries) > 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("cannot run a statement for analysis that rules make several of"),
@@ -176,16 +120,20 @@ dbu_explain_obtain(DbuObtainedPlan *result, const char *query_string,
 	ListCell   *lc;
 
 	error_context_stack = &callback;
-	dbu_explain_find_params(&query, query_string, params);
-	raw = parse_statement(query.text);
+	dbu_find_params(&query, query_string, params);
+	dbu_check_params(&query, params);
+	raw = dbu_parse_one_statement(query.text, "analyze");
 
 	PushActiveSnapshot(GetTransactionSnapshot());
 	queries = pg_analyze_and_rewrite_varparams(raw, query.text, &types, &ntypes, NULL);
-	check_rewritten(queries, run);
+	dbu_require_planned(queries, "analyze");
 	/* before anything is evaluated, values of parameters among it */
 	if (run)
+	{
+		check_run(queries);
 		dbu_explain_require_safe(queries, types, ntypes);
-	work.params = dbu_explain_bind_params(&query, params, types, ntypes);
+	}
+	work.params = dbu_bind_params(&query, params, types, ntypes);
 	foreach(lc, queries)
 	{
 		instr_time *planning = palloc(sizeof(instr_time));

@@ -219,7 +219,7 @@ count_execution(StatementEntry *entry, const DbuStatement *stmt)
 	delta = stmt->exec_ms - c->mean_exec_ms;
 	c->mean_exec_ms += delta / c->calls;
 	c->sum_var_exec += delta * (stmt->exec_ms - c->mean_exec_ms);
-	dbu_track_histogram_add(&entry->histogram, stmt->exec_ms);
+	dbu_histogram_add(&entry->histogram, stmt->exec_ms);
 
 	c->buffers.shared_blks_hit += stmt->buffers.shared_blks_hit;
 	c->buffers.shared_blks_read += stmt->buffers.shared_blks_read;

@@ -24,7 +24,7 @@
 #include "storage/spin.h"
 #include "utils/dsa.h"
 
-#include "track/histogram.h"
+#include "core/histogram.h"
 
 typedef enum DbuTrackLevel
 {

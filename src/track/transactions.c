@@ -65,8 +65,8 @@ add_counters(TransactionCounters *into, const TransactionCounters *from)
 	into->total_ms += from->total_ms;
 	into->total_commit_ms += from->total_commit_ms;
 	into->max_commit_ms = Max(into->max_commit_ms, from->max_commit_ms);
-	dbu_track_histogram_merge(&into->durations, &from->durations);
-	dbu_track_histogram_merge(&into->commit_times, &from->commit_times);
+	dbu_histogram_merge(&into->durations, &from->durations);
+	dbu_histogram_merge(&into->commit_times, &from->commit_times);
 }
 
 /* Add an entry to a list of totals; false when it is full. */
@@ -173,13 +173,13 @@ dbu_track_xact_end(const DbuTransaction *xact)
 	c->total_ms += xact->duration_ms;
 	c->statements += xact->statements;
 	c->wrote += xact->wrote;
-	dbu_track_histogram_add(&c->durations, xact->duration_ms);
+	dbu_histogram_add(&c->durations, xact->duration_ms);
 	if (xact->committed)
 	{
 		c->commits++;
 		c->total_commit_ms += xact->commit_ms;
 		c->max_commit_ms = Max(c->max_commit_ms, xact->commit_ms);
-		dbu_track_histogram_add(&c->commit_times, xact->commit_ms);
+		dbu_histogram_add(&c->commit_times, xact->commit_ms);
 	}
 	else
 		c->rollbacks++;
@@ -254,10 +254,10 @@ dbutil_transactions(PG_FUNCTION_ARGS)
 		bool		nulls[17] = {0};
 		int			n = 0;
 
-		(void) dbu_track_histogram_percentiles(&c->durations, c->min_ms, c->max_ms,
-											   duration_fractions, 3, durations);
-		committed = dbu_track_histogram_percentiles(&c->commit_times, 0, c->max_commit_ms,
-													commit_fractions, 1, commit_times);
+		(void) dbu_histogram_percentiles(&c->durations, c->min_ms, c->max_ms,
+										 duration_fractions, 3, durations);
+		committed = dbu_histogram_percentiles(&c->commit_times, 0, c->max_commit_ms,
+											  commit_fractions, 1, commit_times);
 
 		values[n++] = CStringGetTextDatum(dbu_track_services[key->service]);
 		values[n++] = ObjectIdGetDatum(key->database);

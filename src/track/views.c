@@ -122,9 +122,9 @@ copy_row(StatementRow *row, StatementEntry *entry, bool texts)
 							 entry->text_length);
 	copy_counters(entry, &row->counters, &histogram);
 	row->has_percentiles =
-		dbu_track_histogram_percentiles(&histogram, row->counters.min_exec_ms,
-										row->counters.max_exec_ms,
-										fractions, NPERCENTILES, row->percentiles);
+		dbu_histogram_percentiles(&histogram, row->counters.min_exec_ms,
+								  row->counters.max_exec_ms,
+								  fractions, NPERCENTILES, row->percentiles);
 }
 
 /* A copy of all entries as of one moment, palloc'd. */
@@ -313,7 +313,7 @@ dbutil_statement_histogram(PG_FUNCTION_ARGS)
 		/* who may not see the identifier may not ask by it either */
 		if (!dbu_may_see(copies[i].key.username))
 			continue;
-		dbu_track_histogram_merge(&merged[copies[i].key.service], &copies[i].histogram);
+		dbu_histogram_merge(&merged[copies[i].key.service], &copies[i].histogram);
 		seen[copies[i].key.service] = true;
 	}
 
@@ -321,14 +321,14 @@ dbutil_statement_histogram(PG_FUNCTION_ARGS)
 	{
 		for (int b = 0; seen[s] && b < DBU_HISTOGRAM_BUCKETS; b++)
 		{
-			double		upper = dbu_track_histogram_upper_us(b);
+			double		upper = dbu_histogram_upper_us(b);
 			Datum		values[4];
 			bool		nulls[4] = {false, false, upper == 0, false};
 
 			if (merged[s].count[b] == 0)
 				continue;
 			values[0] = CStringGetTextDatum(dbu_track_services[s]);
-			values[1] = Float8GetDatum(dbu_track_histogram_lower_us(b));
+			values[1] = Float8GetDatum(dbu_histogram_lower_us(b));
 			values[2] = Float8GetDatum(upper);
 			values[3] = Int64GetDatum((int64) merged[s].count[b]);
 			tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
@@ -364,7 +364,7 @@ add_to_service(ServiceSum *sum, StatementEntry *entry)
 	into->total_exec_ms += c.total_exec_ms;
 	into->total_plan_ms += c.total_plan_ms;
 	into->plan_cache_hits += c.plan_cache_hits;
-	dbu_track_histogram_merge(&sum->histogram, &histogram);
+	dbu_histogram_merge(&sum->histogram, &histogram);
 }
 
 /* Statements of each service, percentiles from the merged histograms. */
@@ -403,9 +403,9 @@ dbutil_services(PG_FUNCTION_ARGS)
 
 		if (c->calls == 0 && c->errors == 0)
 			continue;
-		valid = dbu_track_histogram_percentiles(&sums[s].histogram, c->min_exec_ms,
-												c->max_exec_ms, fractions,
-												NPERCENTILES, percentiles);
+		valid = dbu_histogram_percentiles(&sums[s].histogram, c->min_exec_ms,
+										  c->max_exec_ms, fractions,
+										  NPERCENTILES, percentiles);
 		values[n++] = CStringGetTextDatum(dbu_track_services[s]);
 		values[n++] = Int64GetDatum(c->calls);
 		values[n++] = Int64GetDatum(c->errors);

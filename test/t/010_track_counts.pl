@@ -9,7 +9,7 @@ use Test::More;
 # --- the histogram, compiled by itself
 my $program = "$PostgreSQL::Test::Utils::tmp_check/histogram_test";
 system_or_bail(qw(gcc -std=gnu11 -Wall -Wextra -Werror -Isrc -o),
-	$program, 'test/track/histogram_test.c', 'src/track/histogram.c', '-lm');
+	$program, 'test/track/histogram_test.c', 'src/core/histogram.c', '-lm');
 my $tap = `$program`;
 is($?, 0, 'histogram: ' . join(', ', grep { /^(not )?ok/ } split /\n/, $tap));
 

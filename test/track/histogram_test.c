@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "track/histogram.h"
+#include "core/histogram.h"
 
 static int	tests = 0;
 static int	failed = 0;
@@ -85,11 +85,11 @@ check_distribution(double (*draw) (void), const char *name)
 	for (int i = 0; i < N; i++)
 	{
 		ms[i] = draw();
-		dbu_track_histogram_add(&all, ms[i]);
-		dbu_track_histogram_add(&part[i % 2], ms[i]);
+		dbu_histogram_add(&all, ms[i]);
+		dbu_histogram_add(&part[i % 2], ms[i]);
 	}
 	qsort(ms, N, sizeof(ms[0]), compare);
-	close = dbu_track_histogram_percentiles(&all, 0, HUGE_VAL, fractions, 4, got);
+	close = dbu_histogram_percentiles(&all, 0, HUGE_VAL, fractions, 4, got);
 	for (int i = 0; i < 4; i++)
 	{
 		double		exact = ms[(int) ceil(fractions[i] * N) - 1];
@@ -99,7 +99,7 @@ check_distribution(double (*draw) (void), const char *name)
 	printf("# %s: p50 %g, p90 %g, p95 %g, p99 %g ms\n", name, got[0], got[1], got[2], got[3]);
 	check(close, name);
 
-	dbu_track_histogram_merge(&part[0], &part[1]);
+	dbu_histogram_merge(&part[0], &part[1]);
 	for (int i = 0; i < DBU_HISTOGRAM_BUCKETS; i++)
 	{
 		same &= part[0].count[i] == all.count[i];
@@ -117,32 +117,32 @@ main(void)
 	double		got[4] = {-1, -1, -1, -1};
 	int			bounds = 1;
 
-	check(!dbu_track_histogram_percentiles(&empty, 0, 1, fractions, 4, got) && got[0] == -1,
+	check(!dbu_histogram_percentiles(&empty, 0, 1, fractions, 4, got) && got[0] == -1,
 		  "nothing counted, no percentile");
 
 	check_distribution(log_uniform, "log-uniform: within 10 % of exact");
 	check_distribution(exponential, "exponential: within 10 % of exact");
 	check_distribution(bimodal, "bimodal: within 10 % of exact");
 
-	dbu_track_histogram_add(&single, 3.3);
-	dbu_track_histogram_percentiles(&single, 3.3, 3.3, fractions, 4, got);
+	dbu_histogram_add(&single, 3.3);
+	dbu_histogram_percentiles(&single, 3.3, 3.3, fractions, 4, got);
 	check(got[0] == 3.3 && got[3] == 3.3, "held within the bounds that are known");
 
 	for (int i = 0; i + 1 < DBU_HISTOGRAM_BUCKETS; i++)
 	{
-		double		lower = dbu_track_histogram_lower_us(i);
-		double		upper = dbu_track_histogram_upper_us(i);
+		double		lower = dbu_histogram_lower_us(i);
+		double		upper = dbu_histogram_upper_us(i);
 		DbuHistogram one = {{0}};
 
-		bounds &= lower < upper && upper == dbu_track_histogram_lower_us(i + 1);
-		dbu_track_histogram_add(&one, lower / 1000.0);
+		bounds &= lower < upper && upper == dbu_histogram_lower_us(i + 1);
+		dbu_histogram_add(&one, lower / 1000.0);
 		bounds &= one.count[i] == 1;
 	}
 	check(bounds, "buckets meet, and begin with their lower bound");
 
-	dbu_track_histogram_add(&empty, -1);
-	dbu_track_histogram_add(&empty, NAN);
-	dbu_track_histogram_add(&empty, 1e12);
+	dbu_histogram_add(&empty, -1);
+	dbu_histogram_add(&empty, NAN);
+	dbu_histogram_add(&empty, 1e12);
 	check(empty.count[0] == 2 && empty.count[DBU_HISTOGRAM_BUCKETS - 1] == 1,
 		  "what is out of range goes to the ends");
 

@@ -14,8 +14,8 @@
  *
  *-------------------------------------------------------------------------
  */
-#ifndef DBU_TRACK_HISTOGRAM_H
-#define DBU_TRACK_HISTOGRAM_H
+#ifndef DBU_CORE_HISTOGRAM_H
+#define DBU_CORE_HISTOGRAM_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -28,12 +28,12 @@ typedef struct DbuHistogram
 	uint64_t	count[DBU_HISTOGRAM_BUCKETS];
 } DbuHistogram;
 
-extern void dbu_track_histogram_add(DbuHistogram *h, double ms);
-extern void dbu_track_histogram_merge(DbuHistogram *into, const DbuHistogram *from);
+extern void dbu_histogram_add(DbuHistogram *h, double ms);
+extern void dbu_histogram_merge(DbuHistogram *into, const DbuHistogram *from);
 
 /* Bounds of a bucket in microseconds; the last one has no upper bound (0). */
-extern double dbu_track_histogram_lower_us(int bucket);
-extern double dbu_track_histogram_upper_us(int bucket);
+extern double dbu_histogram_lower_us(int bucket);
+extern double dbu_histogram_upper_us(int bucket);
 
 /*
  * For each of the n fractions (0..1, ascending) the duration in milliseconds
@@ -41,9 +41,9 @@ extern double dbu_track_histogram_upper_us(int bucket);
  * min_ms and max_ms, the exact bounds that the caller knows.  False, and
  * nothing set, when nothing was counted.
  */
-extern bool dbu_track_histogram_percentiles(const DbuHistogram *h,
-											double min_ms, double max_ms,
-											const double *fractions, int n,
-											double *ms);
+extern bool dbu_histogram_percentiles(const DbuHistogram *h,
+									  double min_ms, double max_ms,
+									  const double *fractions, int n,
+									  double *ms);
 
-#endif							/* DBU_TRACK_HISTOGRAM_H */
+#endif							/* DBU_CORE_HISTOGRAM_H */

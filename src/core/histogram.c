@@ -8,7 +8,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "track/histogram.h"
+#include "core/histogram.h"
 
 #include <math.h>
 
@@ -43,13 +43,13 @@ lower_units(int bucket)
 }
 
 double
-dbu_track_histogram_lower_us(int bucket)
+dbu_histogram_lower_us(int bucket)
 {
 	return lower_units(bucket) / UNITS_PER_US;
 }
 
 double
-dbu_track_histogram_upper_us(int bucket)
+dbu_histogram_upper_us(int bucket)
 {
 	if (bucket == DBU_HISTOGRAM_BUCKETS - 1)
 		return 0;
@@ -57,21 +57,21 @@ dbu_track_histogram_upper_us(int bucket)
 }
 
 void
-dbu_track_histogram_add(DbuHistogram *h, double ms)
+dbu_histogram_add(DbuHistogram *h, double ms)
 {
 	h->count[bucket_of(ms)]++;
 }
 
 void
-dbu_track_histogram_merge(DbuHistogram *into, const DbuHistogram *from)
+dbu_histogram_merge(DbuHistogram *into, const DbuHistogram *from)
 {
 	for (int i = 0; i < DBU_HISTOGRAM_BUCKETS; i++)
 		into->count[i] += from->count[i];
 }
 
 bool
-dbu_track_histogram_percentiles(const DbuHistogram *h, double min_ms, double max_ms,
-								const double *fractions, int n, double *ms)
+dbu_histogram_percentiles(const DbuHistogram *h, double min_ms, double max_ms,
+						  const double *fractions, int n, double *ms)
 {
 	uint64_t	total = 0;
 	uint64_t	seen = 0;
@@ -90,8 +90,8 @@ dbu_track_histogram_percentiles(const DbuHistogram *h, double min_ms, double max
 		/* the rank is rounded up, and there is no rank 0 */
 		while (done < n && (double) seen >= ceil(fractions[done] * (double) total))
 		{
-			double		lower = dbu_track_histogram_lower_us(i);
-			double		upper = dbu_track_histogram_upper_us(i);
+			double		lower = dbu_histogram_lower_us(i);
+			double		upper = dbu_histogram_upper_us(i);
 			/* the middle of the bucket; of the open one its beginning */
 			double		value = (upper > 0 ? (lower + upper) / 2 : lower) / 1000.0;
 

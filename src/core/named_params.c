@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
- * params.c
- *	  Parameters of an analyzed statement: finding :name, binding values.
+ * named_params.c
+ *	  Parameters in the text of a statement: finding :name, binding values.
  *
  * The server's own scanner cuts the text into tokens, so what looks like
  * :name inside a string, a quoted identifier or a comment is none, and :: and
@@ -9,7 +9,8 @@
  * to SQL: an array slice, [low:high], and a JSON constructor, key : value.
  * There a colon that follows an operand is SQL's; after the opening bracket
  * itself, as in [:name], it is a parameter if the caller gave a value of that
- * name, else an open slice.  Tokens are told by their text, not their codes:
+ * name, else an open slice; but in ARRAY[:name], where nothing can be sliced,
+ * it is always a parameter.  Tokens are told by their text, not their codes:
  * these are private to PostgreSQL's grammar.
  *
  * $n takes the place of :name.  Its type comes from parse analysis; the JSON
@@ -19,7 +20,7 @@
  *-------------------------------------------------------------------------
  */
 #include "core/compat.h"
-#include "explain/explain.h"
+#include "core/named_params.h"
 
 #include "catalog/pg_type.h"
 #include "common/keywords.h"
@@ -36,12 +37,14 @@
 #define FRAME_PLAIN		'('
 #define FRAME_JSON		'{'
 #define FRAME_SUBSCRIPT	'['
+#define FRAME_ARRAY		'A'
 
 typedef struct FindState
 {
 	StringInfoData frames;		/* a stack of the above */
 	bool		after_operand;	/* the last token ended a value */
-	bool		after_bracket;	/* the last token was [ */
+	bool		after_bracket;	/* the last token was [ of a subscript */
+	bool		after_array;	/* the last token was ARRAY */
 	bool		after_json;		/* the last token names a JSON constructor */
 	int			colon;			/* offset of a colon that may begin :name, or -1 */
 	bool		colon_needs_key;	/* ... only if a value of that name is there */
@@ -98,12 +101,15 @@ top_frame(const FindState *state)
 static void
 meet_colon(FindState *state, int location)
 {
-	bool		separator = top_frame(state) != FRAME_PLAIN && state->after_operand;
+	char		frame = top_frame(state);
+	bool		separator = (frame == FRAME_JSON || frame == FRAME_SUBSCRIPT) &&
+		state->after_operand;
 
 	state->colon = separator ? -1 : location;
 	state->colon_needs_key = state->after_bracket;
 	state->after_operand = false;
 	state->after_bracket = false;
+	state->after_array = false;
 }
 
 /* Any token but a colon and a parameter's name. */
@@ -111,9 +117,11 @@ static void
 meet_token(FindState *state, const char *token)
 {
 	bool		json = state->after_json;
+	bool		array = state->after_array;
 	bool		operand = false;
 
 	state->after_bracket = false;
+	state->after_array = false;
 	state->after_json = false;
 	if (is_word(token))
 	{
@@ -121,7 +129,10 @@ meet_token(FindState *state, const char *token)
 
 		/* after an operand a word is syntax: 'k' VALUE, x IS */
 		if (keyword >= 0 && ScanKeywordCategories[keyword] == RESERVED_KEYWORD)
+		{
 			operand = is_value_word(token);
+			state->after_array = pg_strcasecmp(token, "array") == 0;
+		}
 		else
 			operand = !state->after_operand;
 		state->after_json = pg_strcasecmp(token, "json_object") == 0 ||
@@ -131,8 +142,11 @@ meet_token(FindState *state, const char *token)
 		appendStringInfoChar(&state->frames, json ? FRAME_JSON : FRAME_PLAIN);
 	else if (strcmp(token, "[") == 0)
 	{
-		appendStringInfoChar(&state->frames, FRAME_SUBSCRIPT);
-		state->after_bracket = true;
+		/* ARRAY[[ ... */
+		if (top_frame(state) == FRAME_ARRAY && !state->after_operand)
+			array = true;
+		appendStringInfoChar(&state->frames, array ? FRAME_ARRAY : FRAME_SUBSCRIPT);
+		state->after_bracket = !array;
 	}
 	else if (strcmp(token, ")") == 0 || strcmp(token, "]") == 0)
 	{
@@ -198,26 +212,30 @@ replace_name(DbuQueryText *query, FindState *state, StringInfo out, int *copied,
 	*copied = start + edit->original_length;
 }
 
-/* Every key must be a parameter of the query, every name must have a value. */
-static void
-check_names(const DbuQueryText *query, Jsonb *params, bool positional)
+/*
+ * Raises 22023 and 42P02 unless every key of params is a parameter of the
+ * query and every name has a value.
+ */
+void
+dbu_check_params(const DbuQueryText *query, Jsonb *params)
 {
 	ListCell   *lc;
 	JsonbIterator *it;
 	JsonbIteratorToken token;
 	JsonbValue	key;
 
+	if (params != NULL && (JB_ROOT_IS_SCALAR(params) ||
+						   !(JB_ROOT_IS_ARRAY(params) || JB_ROOT_IS_OBJECT(params))))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("params must be a JSON array or a JSON object"),
+				 errhint("Pass an array of values for $1, $2, ... or an object with a value for each :name.")));
 	if (query->names != NIL && params != NULL && JB_ROOT_IS_ARRAY(params))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("the query has the named parameter \":%s\" but params is a JSON array",
 						(char *) linitial(query->names)),
 				 errhint("Pass a JSON object with a value for each name, or write $1, $2, ... in the query.")));
-	if (query->names != NIL && positional)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the query mixes named and positional parameters"),
-				 errhint("Use either :name with a JSON object, or $1, $2, ... with a JSON array.")));
 	foreach(lc, query->names)
 	{
 		if (value_of(params, lfirst(lc)) == NULL)
@@ -245,19 +263,19 @@ check_names(const DbuQueryText *query, Jsonb *params, bool positional)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("parameter \"%s\" is not used in the query", name),
-					 positional ?
+					 query->positional ?
 					 errhint("The query has positional parameters: pass their values as a JSON array.") :
 					 errhint("The query uses a parameter by writing \":%s\" outside strings and comments.", name)));
 	}
 }
 
 /*
- * Fills *query: finds the names in the text and puts $n in their place.
- * Raises what the scanner says of a bad text, 22023 and 42P02 for parameters
- * that do not fit the query.
+ * Fills *query: finds the names in the text and puts $n in their place.  params
+ * (NULL: not known) decides about [:name] only.  Raises what the scanner says
+ * of a bad text, and 22023 if it has both kinds of parameters.
  */
 void
-dbu_explain_find_params(DbuQueryText *query, const char *original, Jsonb *params)
+dbu_find_params(DbuQueryText *query, const char *original, Jsonb *params)
 {
 	core_yyscan_t scanner;
 	core_yy_extra_type extra;
@@ -270,13 +288,6 @@ dbu_explain_find_params(DbuQueryText *query, const char *original, Jsonb *params
 	memset(query, 0, sizeof(*query));
 	query->original = original;
 	query->text = original;
-	if (params != NULL && (JB_ROOT_IS_SCALAR(params) ||
-						   !(JB_ROOT_IS_ARRAY(params) || JB_ROOT_IS_OBJECT(params))))
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("params must be a JSON array or a JSON object"),
-				 errhint("Pass an array of values for $1, $2, ... or an object with a value for each :name.")));
-
 	initStringInfo(&state.frames);
 	initStringInfo(&out);
 	scanner = scanner_init(original, &extra, &ScanKeywords, ScanKeywordTokens);
@@ -308,7 +319,12 @@ dbu_explain_find_params(DbuQueryText *query, const char *original, Jsonb *params
 		query->text = out.data;
 		query->edits = state.edits;
 	}
-	check_names(query, params, state.positional);
+	query->positional = state.positional;
+	if (query->names != NIL && query->positional)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the query mixes named and positional parameters"),
+				 errhint("Use either :name for all parameters, or $1, $2, and so on.")));
 }
 
 /*
@@ -316,7 +332,7 @@ dbu_explain_find_params(DbuQueryText *query, const char *original, Jsonb *params
  * the text that was parsed.
  */
 int
-dbu_explain_original_position(const DbuQueryText *query, int position)
+dbu_original_position(const DbuQueryText *query, int position)
 {
 	const char *at = query->text;
 	int			offset;
@@ -417,11 +433,11 @@ bind_value(const JsonbValue *value, Oid type, bool *isnull)
 
 /*
  * The values for the parameters of the given types, which parse analysis
- * found; NULL if there are none.  dbu_explain_find_params() has seen to it
+ * found; NULL if there are none.  dbu_check_params() has seen to it
  * that names and keys fit.
  */
 ParamListInfo
-dbu_explain_bind_params(const DbuQueryText *query, Jsonb *params,
+dbu_bind_params(const DbuQueryText *query, Jsonb *params,
 						const Oid *types, int ntypes)
 {
 	bool		named = query->names != NIL;
