@@ -266,6 +266,8 @@ COMMENT ON FUNCTION dbutil.prepared_definitions_changed() IS
 	'trigger: has all sessions look up prepared statements anew when SQL has written dbutil.prepared_definitions, as the restore of a dump does';
 CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE ON dbutil.prepared_definitions
 	FOR EACH STATEMENT EXECUTE FUNCTION dbutil.prepared_definitions_changed();
+-- also where replication writes
+ALTER TABLE dbutil.prepared_definitions ENABLE ALWAYS TRIGGER changed;
 
 CREATE FUNCTION dbutil.prepare_statement(name text, statement text,
 	parameter_types regtype[] DEFAULT NULL, service text DEFAULT NULL, replace boolean DEFAULT false)
