@@ -15,6 +15,7 @@
 #include "core/errors.h"
 #include "core/one_statement.h"
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "parser/analyze.h"
@@ -145,6 +146,55 @@ analyze_statement(DbuDefinition *definition, Oid *types, int ntypes)
 	definition->ntypes = ntypes;
 }
 
+/* ---------- definitions that go ---------- */
+
+#define MAX_REMOVED 64
+
+/* Replaced or removed in this transaction, maybe in a part that is undone. */
+static struct
+{
+	DbuPreparedKey key;
+	int64		id;
+}			removed[MAX_REMOVED];
+static int	nremoved = 0;
+
+/* What is gone when the transaction commits needs its metrics no more. */
+static void
+transaction_callback(XactEvent event, void *arg)
+{
+	if (event == XACT_EVENT_PRE_COMMIT)
+	{
+		for (int i = 0; i < nremoved; i++)
+		{
+			DbuDefinition present;
+
+			if (!dbu_prepared_table_exists() ||
+				!dbu_prepared_read(&removed[i].key, &present) || present.id != removed[i].id)
+				dbu_prepared_metrics_gone(removed[i].id);
+		}
+	}
+	nremoved = 0;
+}
+
+/* Many in one transaction are not noted: their metrics count as lost later. */
+static void
+note_removal(const DbuDefinition *definition)
+{
+	static bool registered = false;
+
+	if (!registered)
+	{
+		RegisterXactCallback(transaction_callback, NULL);
+		registered = true;
+	}
+	if (dbu_prepared_metrics_on() && nremoved < MAX_REMOVED)
+	{
+		removed[nremoved].key = definition->key;
+		removed[nremoved].id = definition->id;
+		nremoved++;
+	}
+}
+
 /* ---------- SQL functions ---------- */
 
 static int64
@@ -225,6 +275,7 @@ dbutil_prepare_statement(PG_FUNCTION_ARGS)
 		if (dbu_prepared_owner_exists(present.owner))
 			strlcpy(definition.owner, present.owner, NAMEDATALEN);
 		definition.tid = present.tid;
+		note_removal(&present);
 	}
 	dbu_prepared_write(&definition, update);
 	PG_RETURN_VOID();
@@ -247,6 +298,7 @@ dbutil_deallocate_statement(PG_FUNCTION_ARGS)
 						key.name, key.service),
 				 errhint("See dbutil.prepared_statements; pass the service that it was prepared for.")));
 	require_change(&present, "deallocate");
+	note_removal(&present);
 	dbu_prepared_delete(&present);
 	PG_RETURN_VOID();
 }

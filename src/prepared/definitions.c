@@ -72,6 +72,18 @@ relation_changed(Datum arg, Oid relid)
 	}
 }
 
+/* Before either of them is relied upon. */
+static void
+watch_changes(void)
+{
+	static bool registered = false;
+
+	if (registered)
+		return;
+	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
+	registered = true;
+}
+
 /*
  * A number that is another one when definitions may have changed.  0 is never
  * one.
@@ -79,13 +91,7 @@ relation_changed(Datum arg, Oid relid)
 uint64
 dbu_prepared_generation(void)
 {
-	static bool registered = false;
-
-	if (!registered)
-	{
-		CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
-		registered = true;
-	}
+	watch_changes();
 	/* a long transaction would not hear of changes otherwise */
 	AcceptInvalidationMessages();
 	return generation;
@@ -100,24 +106,31 @@ dbu_prepared_set_key(DbuPreparedKey *key, const char *service, const char *name)
 		strlcpy(key->name, name, NAMEDATALEN) < NAMEDATALEN;
 }
 
+/* False once the extension is dropped, which a transaction may outlive. */
+bool
+dbu_prepared_table_exists(void)
+{
+	watch_changes();
+	if (!OidIsValid(table_oid))
+	{
+		Oid			schema = get_namespace_oid("dbutil", true);
+
+		if (OidIsValid(schema))
+			table_oid = get_relname_relid("prepared_definitions", schema);
+	}
+	return OidIsValid(table_oid);
+}
+
 static Relation
 open_table(LOCKMODE lockmode)
 {
 	Relation	rel;
 
-	if (!OidIsValid(table_oid))
-	{
-		Oid			schema = get_namespace_oid("dbutil", true);
-		Oid			found = OidIsValid(schema) ?
-			get_relname_relid("prepared_definitions", schema) : InvalidOid;
-
-		if (!OidIsValid(found))
-			ereport(ERROR,
-					(errcode(ERRCODE_UNDEFINED_TABLE),
-					 errmsg("relation \"dbutil.prepared_definitions\" does not exist"),
-					 errhint("Run ALTER EXTENSION dbutil UPDATE.")));
-		table_oid = found;
-	}
+	if (!dbu_prepared_table_exists())
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation \"dbutil.prepared_definitions\" does not exist"),
+				 errhint("Run ALTER EXTENSION dbutil UPDATE.")));
 	rel = table_open(table_oid, lockmode);
 	if (RelationGetDescr(rel)->natts != NCOLUMNS)
 		ereport(ERROR,

@@ -10,8 +10,9 @@
  * incarnation, so that finding it again takes one comparison; and it counts
  * itself among the slot's holders for as long as it keeps the plan.
  *
- * Definitions that are gone are not removed here, as their removal may yet be
- * rolled back: nobody calls them, so their slots are the next to be given away.
+ * A definition that is gone keeps its slot for a while, as its removal may yet be
+ * rolled back.  Who notices marks the slot, so that it is the next to be given
+ * away and does not count as lost.
  *
  *-------------------------------------------------------------------------
  */
@@ -42,6 +43,7 @@ typedef struct Slot
 	int32		next;			/* in its hash chain or the free list, -1: end */
 	slock_t		mutex;			/* guards what follows */
 	uint8		usage;			/* recent use, for eviction */
+	bool		gone;			/* nobody is likely to need it again */
 	uint32		holders;
 	DbuPreparedCounters counters;
 	DbuHistogram histogram;
@@ -51,7 +53,7 @@ typedef struct Slot
 typedef struct Shared
 {
 	LWLock		lock;
-	pg_atomic_uint64 lost;		/* slots given away that had calls */
+	pg_atomic_uint64 lost;		/* slots given away that had calls and were not gone */
 	uint64		last_incarnation;
 	int32		free_slot;
 	int32		clock_hand;
@@ -140,6 +142,15 @@ find_slot(const SlotKey *key)
 	return -1;
 }
 
+/* The less, the sooner it is given away. */
+static int
+rank_of(const Slot *slot)
+{
+	if (slot->gone)
+		return -1;
+	return slot->usage + (slot->holders > 0 ? MAX_USAGE + 1 : 0);
+}
+
 /*
  * Free the least used of the slots that the hand comes by, those first that no
  * backend holds.  Exclusive lock: nobody has a spinlock.
@@ -154,7 +165,7 @@ evict_one(void)
 	for (int i = 0; i < EVICTION_CANDIDATES; i++)
 	{
 		int32		self = shared->clock_hand;
-		int			rank = slots[self].usage + (slots[self].holders > 0 ? MAX_USAGE + 1 : 0);
+		int			rank = rank_of(&slots[self]);
 
 		shared->clock_hand = (self + 1) % dbu_prepared_max;
 		if (victim < 0 || rank < victim_rank)
@@ -165,7 +176,7 @@ evict_one(void)
 		if (slots[self].usage > 0)
 			slots[self].usage--;
 	}
-	if (slots[victim].counters.calls > 0)
+	if (slots[victim].counters.calls > 0 && !slots[victim].gone)
 		pg_atomic_fetch_add_u64(&shared->lost, 1);
 	link = chain_of(&slots[victim].key);
 	while (*link != victim)
@@ -193,6 +204,7 @@ add_slot(const SlotKey *key)
 	slot->key = *key;
 	slot->incarnation = ++shared->last_incarnation;
 	slot->usage = 1;
+	slot->gone = false;
 	slot->holders = 0;
 	slot->stats_since = GetCurrentTimestamp();
 	memset(&slot->counters, 0, sizeof(slot->counters));
@@ -229,6 +241,7 @@ lock_slot(DbuMetricsRef *ref, int64 id)
 		ref->slot = add_slot(&key);
 	ref->incarnation = slots[ref->slot].incarnation;
 	slots[ref->slot].holders++;
+	slots[ref->slot].gone = false;
 	return &slots[ref->slot];
 }
 
@@ -245,8 +258,9 @@ dbu_prepared_metrics_hold(DbuMetricsRef *ref, int64 id)
 	LWLockRelease(&shared->lock);
 }
 
+/* gone: the definition was seen to be replaced or removed. */
 void
-dbu_prepared_metrics_release(DbuMetricsRef *ref)
+dbu_prepared_metrics_release(DbuMetricsRef *ref, bool gone)
 {
 	if (shared == NULL)
 		return;
@@ -257,10 +271,31 @@ dbu_prepared_metrics_release(DbuMetricsRef *ref)
 
 		SpinLockAcquire(&slot->mutex);
 		slot->holders--;
+		slot->gone |= gone;
 		SpinLockRelease(&slot->mutex);
 	}
 	LWLockRelease(&shared->lock);
 	ref->slot = -1;
+}
+
+/* The definition is gone, for those who find it so. */
+void
+dbu_prepared_metrics_gone(int64 id)
+{
+	SlotKey		key = make_key(id);
+	int32		i;
+
+	if (shared == NULL)
+		return;
+	LWLockAcquire(&shared->lock, LW_SHARED);
+	i = find_slot(&key);
+	if (i >= 0)
+	{
+		SpinLockAcquire(&slots[i].mutex);
+		slots[i].gone = true;
+		SpinLockRelease(&slots[i].mutex);
+	}
+	LWLockRelease(&shared->lock);
 }
 
 /* Adds up; the histogram learns of calls that took total_ms, one or none. */

@@ -80,7 +80,7 @@ leave(int code, Datum arg)
 	{
 		DbuPrepared *prepared = dlist_container(DbuPrepared, by_use, iter.cur);
 
-		dbu_prepared_metrics_release(&prepared->metrics);
+		dbu_prepared_metrics_release(&prepared->metrics, prepared->gone);
 	}
 }
 
@@ -110,7 +110,7 @@ free_prepared(DbuPrepared *prepared)
 {
 	Assert(prepared->pins == 0);
 	report_failures(prepared);
-	dbu_prepared_metrics_release(&prepared->metrics);
+	dbu_prepared_metrics_release(&prepared->metrics, prepared->gone);
 	dlist_delete(&prepared->by_use);
 	nprepared--;
 	if (prepared->doomed)
@@ -121,7 +121,7 @@ free_prepared(DbuPrepared *prepared)
 
 /* Take the plan from its look-up, and free it unless it is in use. */
 static void
-drop_plan(Lookup *lookup)
+drop_plan(Lookup *lookup, bool gone)
 {
 	DbuPrepared *prepared = lookup->prepared;
 
@@ -129,6 +129,7 @@ drop_plan(Lookup *lookup)
 		return;
 	lookup->prepared = NULL;
 	prepared->doomed = true;
+	prepared->gone = gone;
 	ndoomed++;
 	if (prepared->pins == 0)
 		free_prepared(prepared);
@@ -171,7 +172,7 @@ tidy_plans(void)
 		lookup = hash_search(lookups, &victim->key, HASH_FIND, NULL);
 		Assert(lookup != NULL && lookup->prepared == victim);
 		if (lookup != NULL)
-			drop_plan(lookup);
+			drop_plan(lookup, false);
 	}
 }
 
@@ -213,7 +214,7 @@ look_up(const DbuPreparedKey *key)
 		if (!found)
 			lookup->prepared = NULL;
 		if (lookup->prepared != NULL && (!exists || lookup->prepared->id != definition.id))
-			drop_plan(lookup);
+			drop_plan(lookup, true);
 		lookup->exists = exists;
 		lookup->id = exists ? definition.id : 0;
 		strlcpy(lookup->owner, exists ? definition.owner : "", NAMEDATALEN);

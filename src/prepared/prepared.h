@@ -94,6 +94,7 @@ typedef struct DbuPrepared
 	int			ntypes;
 	int			pins;			/* executions that use it; > 0: not to be freed */
 	bool		doomed;			/* not found any more: freed once unpinned */
+	bool		gone;			/* doomed, as its definition is gone */
 	int64		counted_generic;	/* plans that the metrics know of */
 	int64		counted_custom;
 	int64		failures;		/* errors that the metrics do not know of yet */
@@ -116,6 +117,7 @@ extern bool dbu_prepared_owner_exists(const char *owner);
 
 /* definitions.c */
 extern uint64 dbu_prepared_generation(void);
+extern bool dbu_prepared_table_exists(void);
 extern bool dbu_prepared_set_key(DbuPreparedKey *key, const char *service, const char *name);
 extern bool dbu_prepared_read(const DbuPreparedKey *key, DbuDefinition *definition);
 extern List *dbu_prepared_read_all(void);
@@ -156,7 +158,8 @@ extern Size dbu_prepared_shmem_size(void);
 extern void dbu_prepared_shmem_attach(void *chunk, bool found, int lwlock_tranche);
 extern bool dbu_prepared_metrics_on(void);
 extern void dbu_prepared_metrics_hold(DbuMetricsRef *ref, int64 id);
-extern void dbu_prepared_metrics_release(DbuMetricsRef *ref);
+extern void dbu_prepared_metrics_release(DbuMetricsRef *ref, bool gone);
+extern void dbu_prepared_metrics_gone(int64 id);
 extern void dbu_prepared_metrics_add(DbuMetricsRef *ref, int64 id,
 									 const DbuPreparedCounters *call);
 extern bool dbu_prepared_metrics_get(int64 id, DbuPreparedMetrics *metrics);

@@ -89,6 +89,17 @@ is($node->safe_psql('source', q{SELECT count(*) FROM dbutil.prepared_statements 
 like($node->safe_psql('source', q{SELECT state, item_value FROM dbutil.status() WHERE item ~ 'prepared'}),
 	qr/^warn\|[1-9]/, 'what was lost is counted');
 $node->safe_psql('source', q{SELECT dbutil.deallocate_statement('many' || g) FROM generate_series(1, 20) g});
+
+# but those of statements that are gone give way without a loss
+my $lost = $node->safe_psql('source', q{SELECT item_value FROM dbutil.status() WHERE item ~ 'prepared'});
+for my $round (1 .. 30)
+{
+	$node->safe_psql('source', qq{SELECT dbutil.prepare_statement('swap', 'SELECT $round', replace => true);
+		SELECT * FROM dbutil.execute_prepared_statement('swap') AS (n int)});
+}
+cmp_ok($node->safe_psql('source', q{SELECT item_value FROM dbutil.status() WHERE item ~ 'prepared'}), '<=', $lost + 3,
+	'replacing is no loss');
+$node->safe_psql('source', q{SELECT dbutil.deallocate_statement('swap')});
 $session[0]->query(sprintf($get, "'get', 1"));
 $session[0]->quit;
 is($node->safe_psql('source', q{SELECT sum(backends) FROM dbutil.prepared_statements}), '0',
@@ -182,7 +193,9 @@ is($node->safe_psql('target', q{SET dbutil.service = 'quotes';
 is($node->safe_psql('target', q{SELECT v FROM dbutil.execute_prepared_statement('get', 3) AS (v text)}), 'v3', 'and they run');
 is($node->safe_psql('target', q{SELECT calls FROM dbutil.prepared_statements WHERE name = 'get'}), '1',
 	'metrics are those of this database');
-$node->safe_psql('target', 'DROP EXTENSION dbutil');
+$node->safe_psql('target', q{BEGIN; SELECT dbutil.prepare_statement('get', 'SELECT 1', replace => true);
+	DROP EXTENSION dbutil; COMMIT});
+is($node->safe_psql('target', q{SELECT count(*) FROM pg_namespace WHERE nspname = 'dbutil'}), '0', 'dropped whole');
 $node->stop;
 
 # --- without preload: all but metrics
