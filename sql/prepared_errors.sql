@@ -148,9 +148,10 @@ SELECT * FROM dbutil.execute_prepared_statement('x', 1) AS (a int, two numeric(6
 SELECT * FROM dbutil.execute_prepared_statement('x', 1) AS (a int, two numeric(4,2), three int);
 -- a type that is gone
 SELECT dbutil.prepare_statement('x', 'SELECT :m', '{prep_mood}', replace => true);
-SELECT dbutil.deallocate_statement('typed');
 DROP TYPE prep_mood;
 SELECT * FROM dbutil.execute_prepared_statement_json('x', '{"m": 1}');
+SELECT * FROM dbutil.execute_prepared_statement('typed', 1, 'good', '{1}') AS (d prep_positive, m text, tags int[]);
+SELECT parameter_names FROM dbutil.prepared_statements WHERE name = 'typed';
 -- a text means the same whatever the session's settings
 SET standard_conforming_strings = off;
 SET escape_string_warning = off;

@@ -289,17 +289,17 @@ find_executable(const char *name)
 
 /* ---------- planning ---------- */
 
+/* Nothing keeps a type from being dropped, before the plan is made or after. */
 static void
-check_types(const DbuDefinition *definition)
+check_types(const char *name, List *parameter_names, const Oid *types, int ntypes)
 {
-	for (int i = 0; i < definition->ntypes; i++)
+	for (int i = 0; i < ntypes; i++)
 	{
-		if (!get_typisdefined(definition->types[i]))
+		if (!get_typisdefined(types[i]))
 			ereport(ERROR,
 					(errcode(ERRCODE_UNDEFINED_OBJECT),
 					 errmsg("the type of parameter %s of prepared statement \"%s\" does not exist any more",
-							dbu_prepared_parameter_name(definition->names, i + 1),
-							definition->key.name),
+							dbu_prepared_parameter_name(parameter_names, i + 1), name),
 					 errhint("Prepare the statement again, with replace => true.")));
 	}
 }
@@ -325,7 +325,8 @@ prepare(const DbuDefinition *definition)
 	MemoryContext oldcxt;
 	ListCell   *lc;
 
-	check_types(definition);
+	check_types(definition->key.name, definition->names, definition->types,
+				definition->ntypes);
 	error_context_stack = &callback;
 	dbu_find_params(&query, definition->statement, NULL);
 	prepared->plan = SPI_prepare_cursor(query.text, definition->ntypes, definition->types,
@@ -407,6 +408,7 @@ dbu_prepared_pin(const char *name)
 	}
 
 	prepared = lookup->prepared;
+	check_types(name, prepared->query.names, prepared->types, prepared->ntypes);
 	prepared->pins++;
 	dlist_move_head(&by_use, &prepared->by_use);
 	return prepared;

@@ -4,8 +4,10 @@
  *	  Who may execute, change and read a prepared statement.
  *
  * The text was chosen by its owner and runs with the caller's rights.  So a
- * role executes only what somebody wrote who could do the same without it: the
- * role itself, a role whose privileges it has, a superuser.  A superuser has
+ * role executes only what it trusts: its own statements, those of a superuser,
+ * who needs no trick, and those of a role whose privileges it has.  The last is
+ * a matter of trust indeed: every role that has the owner's privileges may
+ * replace the text, and so have the others run what it likes.  A superuser has
  * the privileges of every role, yet executes only what a superuser owns:
  * otherwise whoever may prepare a statement could lay one in his way.
  *

@@ -1,7 +1,8 @@
 # Prepared statements over sessions and servers: any session executes them at
 # once, metrics are the sum over sessions, a session that ends lets go of its
-# plans, a replaced statement is picked up by sessions that are at work, memory
-# stays flat; and a dump restores the definitions with their owners.
+# plans, a replaced statement is picked up by sessions that are at work and by a
+# standby, memory stays flat; and a dump restores the definitions with their
+# owners.
 use strict;
 use warnings;
 use PostgreSQL::Test::Cluster;
@@ -9,7 +10,7 @@ use PostgreSQL::Test::Utils;
 use Test::More;
 
 my $node = PostgreSQL::Test::Cluster->new('main');
-$node->init;
+$node->init(allows_streaming => 1);
 $node->append_conf('postgresql.conf', q{
 shared_preload_libraries = 'dbutil'
 dbutil.prepared_max = 10
@@ -156,6 +157,25 @@ work(10000);
 my $grown = private_kb() - $before;
 cmp_ok($grown, '<', 1000, "20000 calls: memory has grown by $grown kB");
 $worker->quit;
+
+# --- a standby executes, and hears of what is replaced
+$node->backup('backup');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($node, 'backup', has_streaming => 1);
+$standby->start;
+$node->safe_psql('source', q{SELECT dbutil.prepare_statement('far', 'SELECT ''old''::text', replace => true)});
+$node->wait_for_catchup($standby);
+my $reader = $standby->background_psql('source', on_error_stop => 0);
+is($reader->query(sprintf($get, "'far'")), 'old', 'a standby executes');
+$node->safe_psql('source', q{SELECT dbutil.prepare_statement('far', 'SELECT ''new''::text', replace => true)});
+$node->wait_for_catchup($standby);
+is($reader->query(sprintf($get, "'far'")), 'new', 'a session of it picks up what is replaced');
+is($standby->safe_psql('source', q{SELECT calls, backends FROM dbutil.prepared_statements WHERE name = 'far'}), '1|1',
+	'with metrics of its own');
+my ($ret, $stdout, $stderr) = $standby->psql('source', q{SELECT dbutil.prepare_statement('x', 'SELECT 1')});
+like($stderr, qr/cannot execute dbutil\.prepare_statement\(\) in a read-only transaction/, 'and prepares nothing');
+$reader->quit;
+$standby->stop;
 
 # --- dump and restore
 $node->safe_psql('source', q{
