@@ -28,4 +28,42 @@ SELECT sum(calls) FROM dbutil.statement_histogram(:qid);
 SET ROLE regress_track_b;
 SELECT sum(calls) FROM dbutil.statement_histogram(:qid);
 RESET ROLE;
+
+-- a statement is its sender's, though it fails or ends inside a function of another role
+CREATE SCHEMA regress_track_s;
+GRANT ALL ON SCHEMA regress_track_s TO regress_track_a, regress_track_b;
+SET ROLE regress_track_b;
+CREATE FUNCTION regress_track_s.fails() RETURNS int LANGUAGE plpgsql SECURITY DEFINER
+	AS 'BEGIN RAISE EXCEPTION ''of b''; END';
+CREATE FUNCTION regress_track_s.fold_fails() RETURNS int LANGUAGE plpgsql IMMUTABLE SECURITY DEFINER
+	AS 'BEGIN RAISE EXCEPTION ''of b''; END';
+CREATE FUNCTION regress_track_s.trigger_fails() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+	AS 'BEGIN RAISE EXCEPTION ''of b''; END';
+CREATE PROCEDURE regress_track_s.call_fails() LANGUAGE plpgsql SECURITY DEFINER
+	AS 'BEGIN RAISE EXCEPTION ''of b''; END';
+CREATE FUNCTION regress_track_s.opens() RETURNS refcursor LANGUAGE plpgsql SECURITY DEFINER
+	AS $$ DECLARE c refcursor := 'cc'; BEGIN OPEN c FOR SELECT 1 AS cursor_of_b; RETURN c; END $$;
+SET ROLE regress_track_a;
+CREATE TABLE regress_track_s.t (i int);
+CREATE TRIGGER late AFTER INSERT ON regress_track_s.t EXECUTE FUNCTION regress_track_s.trigger_fails();
+RESET ROLE;
+SELECT dbutil.track_reset();
+SET dbutil.track = 'all';
+SET ROLE regress_track_a;
+SELECT regress_track_s.fails() AS secret_of_a;
+INSERT INTO regress_track_s.t SELECT 1 AS secret_of_a;
+CALL regress_track_s.call_fails();
+SELECT regress_track_s.fold_fails() AS secret_of_a;
+BEGIN; SELECT regress_track_s.opens(); FETCH ALL FROM cc; CLOSE cc; COMMIT;
+BEGIN; SELECT regress_track_s.opens(); FETCH ALL FROM cc; COMMIT;
+RESET ROLE;
+RESET dbutil.track;
+SELECT username, toplevel, calls, errors, query FROM dbutil.statements
+WHERE query ~ 'secret_of_a|call_fails|cursor_of_b' ORDER BY query COLLATE "C", toplevel;
+SET ROLE regress_track_b;
+SELECT count(*) FROM dbutil.statements WHERE query ~ 'secret_of_a|call_fails';
+RESET ROLE;
+SET client_min_messages = warning;
+DROP SCHEMA regress_track_s CASCADE;
+RESET client_min_messages;
 DROP ROLE regress_track_member, regress_track_a, regress_track_b, regress_track_stats;

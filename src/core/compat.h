@@ -41,13 +41,6 @@
 #define DBU_RUN_ARGS query_desc, direction, count, execute_once
 #endif
 
-/* Rows of all ExecutorRun calls of a portal: counted by PostgreSQL from 16 on. */
-#if PG_VERSION_NUM >= 160000
-#define dbu_total_processed(estate) ((estate)->es_total_processed)
-#else
-#define dbu_total_processed(estate) ((estate)->es_processed)
-#endif
-
 /* EXPLAIN's state and formats have headers of their own from 18 on. */
 #if PG_VERSION_NUM >= 180000
 #define DBU_EXPLAIN_STATE_H "commands/explain_state.h"

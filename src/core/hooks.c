@@ -8,38 +8,35 @@
  * only when a live module subscribes to what it feeds.  A module that needs
  * shared memory is not live without preload.
  *
- * Nesting is a depth that every level saves on entry and restores on exit in
- * PG_FINALLY.  Restoring the saved value, instead of counting down or
- * resetting at transaction end, keeps it right when a procedure commits or
- * rolls back in the middle of a CALL, and whatever error is caught where.
+ * Nesting is a depth that every level saves on entry and restores on exit,
+ * also when an error flies through.  Restoring the saved value, instead of
+ * counting down or resetting at transaction end, keeps it right when a
+ * procedure commits or rolls back in the middle of a CALL, and whatever error
+ * is caught where.  A statement counts at the depth and for the user of its
+ * beginning: after an error the current user may still be the owner of the
+ * SECURITY DEFINER function that raised it.
  *
  * dbutil.enabled is read once per hook call.  It can only change between two
- * client commands, so a statement sees one value from start to end; a cursor
- * that was opened before the change is recognised by query_desc->totaltime.
+ * client commands; a cursor that was opened while it was off has no record,
+ * and is not wanted.
  *
  *-------------------------------------------------------------------------
  */
 #include "core/compat.h"
+#include "core/events.h"
 #include "core/module.h"
 #include "core/shmem.h"
+#include "core/statement.h"
+#include "core/transaction.h"
 
 #include "access/parallel.h"
-#include "access/xact.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "optimizer/planner.h"
 #include "storage/ipc.h"
 #include "tcop/utility.h"
-#include "utils/timestamp.h"
 
-#define EACH_MODULE(m) \
-	for (int m = 0; m < nlive; m++)
-
-static const DbuModule *live[16];
-static int	nlive = 0;
 static const DbuModule *plan_module = NULL;
-
-static int	nesting = 0;
 
 static shmem_request_hook_type prev_shmem_request = NULL;
 static shmem_startup_hook_type prev_shmem_startup = NULL;
@@ -50,56 +47,13 @@ static ExecutorFinish_hook_type prev_executor_finish = NULL;
 static ExecutorEnd_hook_type prev_executor_end = NULL;
 static ProcessUtility_hook_type prev_process_utility = NULL;
 
-/* The current top-level transaction, for xact_end. */
-static uint32 xact_statements = 0;
-static instr_time precommit_time;
-
-int
-dbu_nesting(void)
-{
-	return nesting;
-}
+/* Modules know of the client's statement that was planned and is to be run. */
+static bool client_told = false;
 
 /* ---------- statements ---------- */
 
-static pg_noinline int
-stmt_want(const DbuStatement *stmt)
-{
-	int			want = 0;
-
-	EACH_MODULE(m)
-	{
-		if (live[m]->stmt_want)
-			want |= live[m]->stmt_want(stmt);
-	}
-	return want;
-}
-
 static void
-stmt_end(const DbuStatement *stmt)
-{
-	EACH_MODULE(m)
-	{
-		/* stmt_want is asked again: only who wanted the statement is told */
-		if (live[m]->stmt_end && live[m]->stmt_want && live[m]->stmt_want(stmt))
-			live[m]->stmt_end(stmt);
-	}
-}
-
-static void
-stmt_abort(const DbuStatement *stmt)
-{
-	int			sqlstate = geterrcode();
-
-	EACH_MODULE(m)
-	{
-		if (live[m]->stmt_abort)
-			live[m]->stmt_abort(stmt, sqlstate);
-	}
-}
-
-static void
-describe_query(DbuStatement *stmt, QueryDesc *query_desc, int depth)
+describe_query(DbuStatement *stmt, QueryDesc *query_desc, Oid user, int depth)
 {
 	PlannedStmt *plan = query_desc->plannedstmt;
 
@@ -111,34 +65,104 @@ describe_query(DbuStatement *stmt, QueryDesc *query_desc, int depth)
 	stmt->operation = query_desc->operation;
 	stmt->utility_tag = T_Invalid;
 	stmt->nesting = depth;
+	stmt->user = user;
 	stmt->query_desc = query_desc;
+}
+
+/* In an error path. */
+static void
+abort_query(QueryDesc *query_desc, const DbuQuery *query)
+{
+	DbuStatement stmt;
+
+	if (query == NULL || !dbu_enabled)
+		return;
+	describe_query(&stmt, query_desc, query->user, query->nesting);
+	dbu_event_abort(&stmt, query->wanted);
+}
+
+/* In an error path, before anybody was asked whether he wants the statement. */
+static void
+abort_unasked(const DbuStatement *stmt)
+{
+	uint32		wanted;
+
+	client_told = false;
+	(void) dbu_event_want(stmt, &wanted);
+	dbu_event_abort(stmt, wanted);
+}
+
+static void
+next_start(QueryDesc *query_desc, int eflags)
+{
+	if (prev_executor_start)
+		prev_executor_start(query_desc, eflags);
+	else
+		standard_ExecutorStart(query_desc, eflags);
 }
 
 static void
 executor_start(QueryDesc *query_desc, int eflags)
 {
+	int			outer = dbu_statement_nesting;
+	bool		explain_only = (eflags & EXEC_FLAG_EXPLAIN_ONLY) != 0;
 	DbuStatement stmt;
+	uint32		wanted;
 	int			want;
-
-	if (prev_executor_start)
-		prev_executor_start(query_desc, eflags);
-	else
-		standard_ExecutorStart(query_desc, eflags);
+	Oid			user;
+	int			depth;
 
 	if (!dbu_enabled || IsParallelWorker())
+	{
+		next_start(query_desc, eflags);
 		return;
+	}
 
-	/* after a procedure's COMMIT there is no client statement, but a nested one */
-	if (nesting == 0 || xact_statements == 0)
-		xact_statements++;
+	user = GetUserId();
+	depth = dbu_execution_depth();
+	if (depth == 0)
+	{
+		if (!client_told)
+			dbu_event_client(user);
+		client_told = false;
+	}
+	dbu_xact_count(depth);
 
-	/* EXPLAIN without ANALYZE executes nothing */
-	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
+	/* privileges are checked here, and partitions pruned by what functions say */
+	dbu_statement_nesting = depth + 1;
+	PG_TRY();
+	{
+		next_start(query_desc, eflags);
+	}
+	PG_CATCH();
+	{
+		dbu_statement_nesting = outer;
+		if (!explain_only)
+		{
+			describe_query(&stmt, query_desc, user, depth);
+			abort_unasked(&stmt);
+		}
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	dbu_statement_nesting = outer;
+
+	/* EXPLAIN without ANALYZE executes nothing, whatever it was planned for */
+	if (explain_only)
+	{
+		double		ms;
+		bool		served;
+
+		(void) dbu_planning_take((uint64) query_desc->plannedstmt->queryId, depth, &ms, &served);
 		return;
+	}
 
-	describe_query(&stmt, query_desc, nesting);
-	want = stmt_want(&stmt);
-	if (want != 0 && query_desc->totaltime == NULL)
+	describe_query(&stmt, query_desc, user, depth);
+	want = dbu_event_want(&stmt, &wanted);
+	if (wanted == 0)
+		return;
+	(void) dbu_query_remember(query_desc, wanted, user, depth);
+	if (query_desc->totaltime == NULL)
 	{
 		MemoryContext oldcxt = MemoryContextSwitchTo(query_desc->estate->es_query_cxt);
 
@@ -150,9 +174,10 @@ executor_start(QueryDesc *query_desc, int eflags)
 static void
 executor_run(DBU_RUN_PARAMS)
 {
-	int			depth = nesting;
+	int			outer = dbu_statement_nesting;
+	DbuQuery   *query = dbu_query_of(query_desc);
 
-	nesting = depth + 1;
+	dbu_statement_nesting = outer + 1;
 	PG_TRY();
 	{
 		if (prev_executor_run)
@@ -162,27 +187,29 @@ executor_run(DBU_RUN_PARAMS)
 	}
 	PG_CATCH();
 	{
-		nesting = depth;
-		if (dbu_enabled && !IsParallelWorker())
-		{
-			DbuStatement stmt;
-
-			describe_query(&stmt, query_desc, depth);
-			stmt_abort(&stmt);
-		}
+		dbu_statement_nesting = outer;
+		abort_query(query_desc, query);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	nesting = depth;
+	dbu_statement_nesting = outer;
+
+	if (query != NULL)
+	{
+		/* a portal may be run in pieces, each counts from 0 */
+		query->ran = true;
+		query->rows += query_desc->estate->es_processed;
+	}
 }
 
 /* AFTER triggers run here, so their errors end the statement as well. */
 static void
 executor_finish(QueryDesc *query_desc)
 {
-	int			depth = nesting;
+	int			outer = dbu_statement_nesting;
+	DbuQuery   *query = dbu_query_of(query_desc);
 
-	nesting = depth + 1;
+	dbu_statement_nesting = outer + 1;
 	PG_TRY();
 	{
 		if (prev_executor_finish)
@@ -192,37 +219,36 @@ executor_finish(QueryDesc *query_desc)
 	}
 	PG_CATCH();
 	{
-		nesting = depth;
-		if (dbu_enabled && !IsParallelWorker())
-		{
-			DbuStatement stmt;
-
-			describe_query(&stmt, query_desc, depth);
-			stmt_abort(&stmt);
-		}
+		dbu_statement_nesting = outer;
+		abort_query(query_desc, query);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	nesting = depth;
+	dbu_statement_nesting = outer;
 }
 
 static void
 executor_end(QueryDesc *query_desc)
 {
+	DbuQuery   *query = dbu_query_of(query_desc);
 	Instrumentation *total = query_desc->totaltime;
 
-	if (dbu_enabled && total != NULL && !IsParallelWorker())
+	/* a portal that was bound and never run is no execution */
+	if (query != NULL && query->ran && dbu_enabled && total != NULL)
 	{
 		DbuStatement stmt;
 
 		/* another extension may have ended the loop already: harmless */
 		InstrEndLoop(total);
-		describe_query(&stmt, query_desc, nesting);
-		stmt.rows = dbu_total_processed(query_desc->estate);
+		describe_query(&stmt, query_desc, query->user, query->nesting);
+		stmt.rows = query->rows;
 		stmt.exec_ms = total->total * 1000.0;
 		stmt.buffers = total->bufusage;
 		stmt.wal = total->walusage;
-		stmt_end(&stmt);
+		stmt.planned = query->planned;
+		stmt.plan_ms = query->plan_ms;
+		stmt.plan_served = query->served;
+		dbu_event_end(&stmt, query->wanted);
 	}
 
 	if (prev_executor_end)
@@ -262,18 +288,35 @@ utility_rows(const QueryCompletion *qc)
 	}
 }
 
+/* Statements that control transactions belong to none; see transaction.c. */
+static void
+count_utility(Node *parsetree, int depth)
+{
+	if (IsA(parsetree, TransactionStmt))
+	{
+		TransactionStmtKind kind = ((TransactionStmt *) parsetree)->kind;
+
+		if (kind != TRANS_STMT_COMMIT_PREPARED && kind != TRANS_STMT_ROLLBACK_PREPARED)
+			return;
+		dbu_xact_decide_prepared(kind == TRANS_STMT_COMMIT_PREPARED);
+	}
+	dbu_xact_count(depth);
+}
+
 static void
 process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 				ProcessUtilityContext context, ParamListInfo params,
 				QueryEnvironment *query_env, DestReceiver *dest, QueryCompletion *qc)
 {
 	Node	   *parsetree = pstmt->utilityStmt;
-	int			depth = nesting;
+	int			outer = dbu_statement_nesting;
+	bool		outer_procedure = dbu_xact_in_procedure;
+	int			depth;
 	DbuStatement stmt;
 	instr_time	start;
-	BufferUsage buffers_start = pgBufferUsage;
-	WalUsage	wal_start = pgWalUsage;
-	int			want;
+	BufferUsage buffers_start;
+	WalUsage	wal_start;
+	uint32		wanted;
 
 	/*
 	 * PREPARE and EXECUTE are transparent: the statement they plan or run
@@ -288,6 +331,7 @@ process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tre
 	}
 
 	/* pstmt may be gone when the command returns: describe it now */
+	depth = dbu_execution_depth();
 	memset(&stmt, 0, sizeof(stmt));
 	stmt.query_id = (uint64) pstmt->queryId;
 	stmt.source_text = query_string;
@@ -296,14 +340,23 @@ process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tre
 	stmt.operation = CMD_UTILITY;
 	stmt.utility_tag = nodeTag(parsetree);
 	stmt.nesting = depth;
+	stmt.user = GetUserId();
 
-	if (depth == 0 && !IsA(parsetree, TransactionStmt))
-		xact_statements++;
-
-	want = stmt_want(&stmt);
+	if (depth == 0)
+	{
+		dbu_event_client(stmt.user);
+		client_told = false;
+	}
+	count_utility(parsetree, depth);
+	(void) dbu_event_want(&stmt, &wanted);
+	buffers_start = pgBufferUsage;
+	wal_start = pgWalUsage;
 	INSTR_TIME_SET_CURRENT(start);
 
-	nesting = depth + 1;
+	dbu_statement_nesting = depth + 1;
+	if ((IsA(parsetree, CallStmt) || IsA(parsetree, DoStmt)) &&
+		context != PROCESS_UTILITY_QUERY)
+		dbu_xact_in_procedure = true;
 	PG_TRY();
 	{
 		next_utility(pstmt, query_string, read_only_tree, context, params,
@@ -311,14 +364,16 @@ process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tre
 	}
 	PG_CATCH();
 	{
-		nesting = depth;
-		stmt_abort(&stmt);
+		dbu_statement_nesting = outer;
+		dbu_xact_in_procedure = outer_procedure;
+		dbu_event_abort(&stmt, wanted);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	nesting = depth;
+	dbu_statement_nesting = outer;
+	dbu_xact_in_procedure = outer_procedure;
 
-	if (want != 0)
+	if (wanted != 0)
 	{
 		instr_time	duration;
 
@@ -328,7 +383,7 @@ process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tre
 		stmt.rows = utility_rows(qc);
 		BufferUsageAccumDiff(&stmt.buffers, &pgBufferUsage, &buffers_start);
 		WalUsageAccumDiff(&stmt.wal, &pgWalUsage, &wal_start);
-		stmt_end(&stmt);
+		dbu_event_end(&stmt, wanted);
 	}
 }
 
@@ -345,6 +400,26 @@ dbu_plan_next(DbuPlanRequest *req)
 							req->cursor_options, req->bound_params);
 }
 
+/* In an error path: the planner has scribbled on the query, but not on these. */
+static void
+abort_planning(const DbuPlanRequest *req, Oid user)
+{
+	DbuStatement stmt = {
+		.query_id = (uint64) req->query->queryId,
+		.source_text = req->query_string,
+		.location = req->query->stmt_location,
+		.length = req->query->stmt_len,
+		.operation = req->query->commandType,
+		.utility_tag = T_Invalid,
+		.nesting = req->nesting,
+		.user = user,
+	};
+
+	/* its execution would have been the statement */
+	dbu_xact_count(req->nesting);
+	abort_unasked(&stmt);
+}
+
 static PlannedStmt *
 plan(Query *parse, const char *query_string, int cursor_options,
 	 ParamListInfo bound_params)
@@ -354,87 +429,46 @@ plan(Query *parse, const char *query_string, int cursor_options,
 		.query_string = query_string,
 		.cursor_options = cursor_options,
 		.bound_params = bound_params,
-		.nesting = nesting,
 	};
+	int			outer = dbu_statement_nesting;
 	PlannedStmt *result;
 	instr_time	start;
 	instr_time	duration;
+	Oid			user;
 
 	if (!dbu_enabled || IsParallelWorker())
 		return dbu_plan_next(&req);
 
+	user = GetUserId();
+	req.nesting = dbu_planning_depth();
+	if (req.nesting == 0)
+	{
+		/* now, as planning may fail */
+		dbu_event_client(user);
+		client_told = true;
+	}
 	INSTR_TIME_SET_CURRENT(start);
 
 	/* functions folded while planning run inside this statement */
-	nesting = req.nesting + 1;
+	dbu_statement_nesting = req.nesting + 1;
 	PG_TRY();
 	{
 		result = plan_module ? plan_module->plan(&req) : dbu_plan_next(&req);
 	}
-	PG_FINALLY();
+	PG_CATCH();
 	{
-		nesting = req.nesting;
+		dbu_statement_nesting = outer;
+		abort_planning(&req, user);
+		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	dbu_statement_nesting = outer;
 
 	INSTR_TIME_SET_CURRENT(duration);
 	INSTR_TIME_SUBTRACT(duration, start);
-
-	EACH_MODULE(m)
-	{
-		if (live[m]->plan_end)
-			live[m]->plan_end(&req, result, INSTR_TIME_GET_MILLISEC(duration));
-	}
+	dbu_planning_note((uint64) result->queryId, req.nesting,
+					  INSTR_TIME_GET_MILLISEC(duration), req.served);
 	return result;
-}
-
-/* ---------- transactions ---------- */
-
-static void
-xact_callback(XactEvent event, void *arg)
-{
-	DbuTransaction xact = {0};
-	instr_time	duration;
-
-	switch (event)
-	{
-		case XACT_EVENT_PRE_COMMIT:
-			if (xact_statements > 0)
-				INSTR_TIME_SET_CURRENT(precommit_time);
-			return;
-		case XACT_EVENT_COMMIT:
-			xact.committed = true;
-			break;
-		case XACT_EVENT_ABORT:
-			break;
-		case XACT_EVENT_PREPARE:
-			/* its outcome belongs to COMMIT PREPARED, in another transaction */
-			xact_statements = 0;
-			return;
-		default:
-			return;
-	}
-
-	xact.statements = xact_statements;
-	xact_statements = 0;
-	if (xact.statements == 0 || !dbu_enabled)
-		return;
-
-	if (xact.committed)
-	{
-		INSTR_TIME_SET_CURRENT(duration);
-		INSTR_TIME_SUBTRACT(duration, precommit_time);
-		xact.commit_ms = INSTR_TIME_GET_MILLISEC(duration);
-	}
-	xact.duration_ms =
-		(GetCurrentTimestamp() - GetCurrentTransactionStartTimestamp()) / 1000.0;
-	xact.wrote = TransactionIdIsValid(GetTopTransactionIdIfAny());
-
-	EACH_MODULE(m)
-	{
-		if (live[m]->xact_end)
-			live[m]->xact_end(&xact);
-	}
 }
 
 /* ---------- shared memory ---------- */
@@ -462,7 +496,6 @@ void
 dbu_hooks_install(void)
 {
 	bool		statements = false;
-	bool		plans = false;
 	bool		transactions = false;
 
 	if (dbu_preloaded)
@@ -479,21 +512,21 @@ dbu_hooks_install(void)
 
 		if (module->shmem_size != NULL && !dbu_preloaded && !module->without_shmem)
 			continue;
-		Assert(nlive < (int) lengthof(live));
-		live[nlive++] = module;
+		dbu_event_subscribe(module);
 		if (module->plan != NULL)
 		{
 			Assert(plan_module == NULL);
 			plan_module = module;
 		}
 		statements |= module->stmt_want != NULL;
-		plans |= module->plan != NULL || module->plan_end != NULL;
 		transactions |= module->xact_end != NULL;
 	}
 
-	if (statements || transactions || plans)
+	if (statements || transactions || plan_module != NULL)
 	{
-		/* planning too: its nesting tells a client's statement from a nested one */
+		/* all of them: nesting tells a client's statement from a nested one */
+		prev_planner = planner_hook;
+		planner_hook = plan;
 		prev_executor_start = ExecutorStart_hook;
 		ExecutorStart_hook = executor_start;
 		prev_executor_run = ExecutorRun_hook;
@@ -505,11 +538,6 @@ dbu_hooks_install(void)
 		prev_process_utility = ProcessUtility_hook;
 		ProcessUtility_hook = process_utility;
 	}
-	if (plans)
-	{
-		prev_planner = planner_hook;
-		planner_hook = plan;
-	}
 	if (transactions)
-		RegisterXactCallback(xact_callback, NULL);
+		dbu_xact_install();
 }

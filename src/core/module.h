@@ -10,14 +10,14 @@
  * differences between PostgreSQL versions end in hooks.c and compat.h.
  *
  * Rules for callbacks:
- *	- stmt_want, stmt_end and plan_end may allocate in the current memory
- *	  context and take their module's locks.  An error they raise is the
- *	  user's error, so they must not raise one for want of room: what does
- *	  not fit is dropped and counted.
- *	- stmt_abort and xact_end run in error paths and after the commit record
- *	  is written.  They write preallocated memory with atomics or plain
- *	  stores only: no allocation, no LWLock, no ereport.  (An ERROR raised at
- *	  XACT_EVENT_COMMIT is a PANIC.)
+ *	- stmt_client and stmt_end may allocate in the current memory context
+ *	  and take their module's locks.  An error they raise is the user's
+ *	  error, so they must not raise one for want of room: what does not fit
+ *	  is dropped and counted.
+ *	- stmt_want, stmt_abort and xact_end run in error paths and after the
+ *	  commit record is written.  They write preallocated memory with atomics
+ *	  or plain stores only: no allocation, no LWLock, no ereport.  (An ERROR
+ *	  raised at XACT_EVENT_COMMIT is a PANIC.)
  *	- With dbutil.enabled = off no callback is called, from the next
  *	  statement on.
  *
@@ -48,18 +48,23 @@ typedef struct DbuStatement
 	CmdType		operation;		/* CMD_UTILITY for utility statements */
 	NodeTag		utility_tag;	/* which utility statement, else T_Invalid */
 	int			nesting;		/* 0: sent by the client */
-	QueryDesc  *query_desc;		/* NULL for utility statements */
+	Oid			user;			/* who ran it when it began; the current user
+								 * may be another one by its end */
+	QueryDesc  *query_desc;		/* NULL for utility statements and in planning */
 
 	/* set for stmt_end only */
 	uint64		rows;			/* rows returned or affected */
 	double		exec_ms;		/* execution time, milliseconds */
 	BufferUsage buffers;		/* zero unless INSTRUMENT_BUFFERS was wanted */
 	WalUsage	wal;			/* zero unless INSTRUMENT_WAL was wanted */
+	bool		planned;		/* planned for this execution, which took */
+	double		plan_ms;		/* milliseconds */
+	bool		plan_served;	/* and was answered by a plan callback */
 } DbuStatement;
 
 /*
  * One call of the planner.  A plan callback may answer it from elsewhere; it
- * then sets served and, for its observers, where the plan came from.
+ * then sets served, for the statistics.
  */
 typedef struct DbuPlanRequest
 {
@@ -71,15 +76,16 @@ typedef struct DbuPlanRequest
 	bool		served;			/* out: planning was skipped */
 } DbuPlanRequest;
 
-/* One ended top-level transaction that ran at least one statement. */
+/* One ended top-level transaction that ran at least one statement; see transaction.c. */
 typedef struct DbuTransaction
 {
 	bool		committed;		/* false: rolled back, by command or by error */
 	double		duration_ms;	/* from the transaction's start timestamp */
 	double		commit_ms;		/* from before the commit record is written to
-								 * after it is durable; 0 when rolled back */
+								 * after it is durable; 0 without one */
 	uint32		statements;		/* statements sent by the client; 1 where a
-								 * procedure began the transaction */
+								 * procedure began the transaction, or where
+								 * it decided a prepared one */
 	bool		wrote;			/* a transaction identifier was assigned */
 } DbuTransaction;
 
@@ -107,24 +113,26 @@ typedef struct DbuModule
 	bool		without_shmem;
 
 	/*
-	 * Statements.  stmt_want answers the INSTRUMENT_* bits that it wants for
-	 * this statement, 0 for "not interested": then no stmt_end follows for
-	 * it.  stmt_end comes after execution, while query_desc is still whole.
-	 * stmt_abort comes instead when execution raises an error; sqlstate is
-	 * that error's, and the error goes on to be thrown.
+	 * Statements.  stmt_client comes when a statement of the client is about
+	 * to be planned, or run where it was planned before; user is who sent it.
+	 * stmt_want answers the INSTRUMENT_* bits that it wants for a statement,
+	 * 0 for "not interested": then neither of the next two follows for it.
+	 * It is asked once for each execution.  stmt_end comes after execution,
+	 * while query_desc is still whole.  stmt_abort comes instead when
+	 * planning or execution raises an error; sqlstate is that error's, and
+	 * the error goes on to be thrown.
 	 */
+	void		(*stmt_client) (Oid user);
 	int			(*stmt_want) (const DbuStatement *stmt);
 	void		(*stmt_end) (const DbuStatement *stmt);
 	void		(*stmt_abort) (const DbuStatement *stmt, int sqlstate);
 
 	/*
 	 * Planning.  At most one module may have plan: it either calls
-	 * dbu_plan_next() or returns a plan of its own.  plan_end sees each plan
-	 * with the time it took.
+	 * dbu_plan_next() or returns a plan of its own.  How long it took is told
+	 * with the end of the execution.
 	 */
 	PlannedStmt *(*plan) (DbuPlanRequest *req);
-	void		(*plan_end) (const DbuPlanRequest *req, const PlannedStmt *plan,
-							 double plan_ms);
 
 	/* Transactions of client backends and background workers. */
 	void		(*xact_end) (const DbuTransaction *xact);
@@ -142,7 +150,7 @@ extern bool dbu_enabled;		/* dbutil.enabled */
 extern bool dbu_preloaded;		/* loaded by shared_preload_libraries? */
 extern const char *dbu_service(void);	/* never NULL, never empty */
 
-/* hooks.c */
+/* hooks.c, statement.c */
 extern void dbu_hooks_install(void);
 extern int	dbu_nesting(void);	/* 0: not inside any statement */
 extern PlannedStmt *dbu_plan_next(DbuPlanRequest *req);

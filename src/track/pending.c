@@ -35,8 +35,6 @@ dbu_track_stmt_abort(const DbuStatement *stmt, int sqlstate)
 	const char *start;
 	size_t		length;
 
-	if (!dbu_track_wanted(stmt))
-		return;
 	dbu_track_make_key(&key, stmt);
 	for (int i = 0; key.query_id != 0 && i < npending; i++)
 	{

@@ -10,9 +10,6 @@
  * hand comes by gives way, and its calls are counted as dropped: the calls in
  * the table plus those dropped are those executed.
  *
- * A planning time is held back until the statement's execution ends, as it is
- * not known before whether the statement will be run.
- *
  *-------------------------------------------------------------------------
  */
 #include "core/compat.h"
@@ -27,15 +24,6 @@
 
 #define EVICTION_CANDIDATES 16
 #define MAX_USAGE 5
-#define MAX_PLAN_DEPTH 16
-
-/* The last planned statement of each nesting depth. */
-static struct
-{
-	uint64		query_id;
-	double		ms;
-	bool		served;
-}			pending_plan[MAX_PLAN_DEPTH];
 
 /* The service of the last statement: error paths may not look it up. */
 static int32 current_service = 0;
@@ -236,9 +224,9 @@ count_execution(StatementEntry *entry, const DbuStatement *stmt)
 	c->wal.wal_bytes += stmt->wal.wal_bytes;
 }
 
-/* Is the statement to be tracked? Callable in error paths. */
-bool
-dbu_track_wanted(const DbuStatement *stmt)
+/* Is the statement to be tracked? */
+static bool
+wanted(const DbuStatement *stmt)
 {
 	if (dbu_track_level == DBU_TRACK_NONE)
 		return false;
@@ -256,25 +244,28 @@ dbu_track_make_key(StatementKey *key, const DbuStatement *stmt)
 	memset(key, 0, sizeof(*key));
 	key->query_id = stmt->query_id;
 	key->database = MyDatabaseId;
-	key->username = GetUserId();
+	key->username = stmt->user;
 	key->service = current_service;
 	key->toplevel = stmt->nesting == 0;
 }
 
+/* A statement of the client: tracked or not, its transaction is. */
+void
+dbu_track_stmt_client(Oid user)
+{
+	if (dbu_track_level == DBU_TRACK_NONE)
+		return;
+	current_service = dbu_track_service_id();
+	dbu_track_xact_prepare(current_service, user);
+	dbu_track_errors_flush(false);
+}
+
+/* Callable in error paths. */
 int
 dbu_track_stmt_want(const DbuStatement *stmt)
 {
 	dbu_track_note_escapes();
-	if (dbu_track_level == DBU_TRACK_NONE)
-		return 0;
-	if (stmt->nesting == 0)
-	{
-		/* whether or not the statement itself is tracked, its transaction is */
-		current_service = dbu_track_service_id();
-		dbu_track_xact_prepare(current_service);
-		dbu_track_errors_flush(false);
-	}
-	if (!dbu_track_wanted(stmt))
+	if (!wanted(stmt))
 		return 0;
 	return INSTRUMENT_TIMER | INSTRUMENT_BUFFERS | INSTRUMENT_WAL;
 }
@@ -284,8 +275,6 @@ dbu_track_stmt_end(const DbuStatement *stmt)
 {
 	StatementKey key;
 	StatementEntry *entry;
-	int			depth = stmt->nesting;
-	bool		planned;
 	DbuTrackSource source = {
 		.text = stmt->source_text,
 		.location = stmt->location,
@@ -294,25 +283,19 @@ dbu_track_stmt_end(const DbuStatement *stmt)
 		.utility = stmt->operation == CMD_UTILITY,
 	};
 
-	planned = stmt->operation != CMD_UTILITY && depth < MAX_PLAN_DEPTH &&
-		pending_plan[depth].query_id == stmt->query_id;
-
 	dbu_track_make_key(&key, stmt);
 	entry = lock_entry(&key, stmt->operation, &source);
 	SpinLockAcquire(&entry->mutex);
 	count_execution(entry, stmt);
-	if (planned)
+	if (stmt->planned)
 	{
 		entry->counters.plans++;
-		entry->counters.total_plan_ms += pending_plan[depth].ms;
-		entry->counters.plan_cache_hits += pending_plan[depth].served;
+		entry->counters.total_plan_ms += stmt->plan_ms;
+		entry->counters.plan_cache_hits += stmt->plan_served;
 	}
 	touch_entry(entry);
 	SpinLockRelease(&entry->mutex);
 	LWLockRelease(&dbu_track_shared->lock);
-
-	if (planned)
-		pending_plan[depth].query_id = 0;
 }
 
 /* Count errors of a statement; source as for lock_entry. */
@@ -333,16 +316,6 @@ dbu_track_count_errors(StatementKey *key, CmdType operation, int64 errors,
 	touch_entry(entry);
 	SpinLockRelease(&entry->mutex);
 	LWLockRelease(&dbu_track_shared->lock);
-}
-
-void
-dbu_track_plan_end(const DbuPlanRequest *req, const PlannedStmt *plan, double plan_ms)
-{
-	if (dbu_track_level == DBU_TRACK_NONE || req->nesting >= MAX_PLAN_DEPTH)
-		return;
-	pending_plan[req->nesting].query_id = (uint64) plan->queryId;
-	pending_plan[req->nesting].ms = plan_ms;
-	pending_plan[req->nesting].served = req->served;
 }
 
 /* Forget all statements. Exclusive lock; the caller attached the DSA area. */

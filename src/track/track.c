@@ -262,10 +262,10 @@ const DbuModule dbu_track_module = {
 	.shmem_size = shmem_size,
 	.shmem_attach = shmem_attach,
 	.tranche_name = "DbutilTrack",
+	.stmt_client = dbu_track_stmt_client,
 	.stmt_want = dbu_track_stmt_want,
 	.stmt_end = dbu_track_stmt_end,
 	.stmt_abort = dbu_track_stmt_abort,
-	.plan_end = dbu_track_plan_end,
 	.xact_end = dbu_track_xact_end,
 	.status = status,
 };

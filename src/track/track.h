@@ -179,10 +179,9 @@ extern bool dbu_track_is_plain(const DbuTrackSource *source);
 extern char *dbu_track_normalize(const DbuTrackSource *source, int limit);
 
 /* statements.c */
+extern void dbu_track_stmt_client(Oid user);
 extern int	dbu_track_stmt_want(const DbuStatement *stmt);
 extern void dbu_track_stmt_end(const DbuStatement *stmt);
-extern void dbu_track_plan_end(const DbuPlanRequest *req, const PlannedStmt *plan, double plan_ms);
-extern bool dbu_track_wanted(const DbuStatement *stmt);
 extern void dbu_track_make_key(StatementKey *key, const DbuStatement *stmt);
 extern void dbu_track_count_errors(StatementKey *key, CmdType operation, int64 errors,
 								   const DbuTrackSource *source);
@@ -193,7 +192,7 @@ extern void dbu_track_stmt_abort(const DbuStatement *stmt, int sqlstate);
 extern void dbu_track_errors_flush(bool exiting);
 
 /* transactions.c */
-extern void dbu_track_xact_prepare(int32 service);
+extern void dbu_track_xact_prepare(int32 service, Oid username);
 extern void dbu_track_xact_end(const DbuTransaction *xact);
 
 #endif							/* DBU_TRACK_TRACK_H */

@@ -124,10 +124,9 @@ at_exit(int code, Datum arg)
  * transaction that it belongs to will be counted under this key.
  */
 void
-dbu_track_xact_prepare(int32 service)
+dbu_track_xact_prepare(int32 service, Oid username)
 {
 	TransactionKey *key;
-	Oid			username = GetUserId();
 
 	if (mailbox == NULL)
 	{
