@@ -44,11 +44,15 @@ DROP ROLE regress_track_secret;
 ALTER ROLE regress_track_nobody PASSWORD 'tr@cksecret6';
 SET regress_track.token = tr_cksecret7;
 ALTER ROLE regress_track_nobody SET regress_track.token TO "tr_cksecret8";
+SET TIME ZONE tr_cksecret12;
+SET LOCAL TIME ZONE "tr_cksecret13";
+ALTER ROLE regress_track_nobody SET TIME ZONE tr_cksecret14;
+SET TIME ZONE DEFAULT;
 SELECT 'tr@cksecret9' FROM track_t WHERE 1 / (id - id) = 2 -- tr@cksecret10
 ;
 SELECT E'tr@ck\'secret3', U&'tr@cksecret4', B'101', X'1F', .5, 1e3, N'tr@cksecret5';
 SELECT count(*) FROM dbutil.statements WHERE query ~ 'tr[@_]cksecret';
-SELECT query, calls, errors FROM dbutil.statements WHERE query ~ 'regress_track_(secret|nobody)|token' ORDER BY query COLLATE "C";
+SELECT query, calls, errors FROM dbutil.statements WHERE query ~ 'regress_track_(secret|nobody)|token|SET.* TIME ZONE' ORDER BY query COLLATE "C";
 -- parsed with backslashes as escapes, first counted without: not readable for certain
 SET standard_conforming_strings = off;
 SET escape_string_warning = off;

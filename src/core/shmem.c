@@ -137,6 +137,8 @@ dbu_shmem_dsa(void)
 	oldcxt = MemoryContextSwitchTo(TopMemoryContext);
 	dsa = dsa_attach_in_place(dsa_place, NULL);
 	dsa_pin_mapping(dsa);
+	/* the area counts who is attached, and no segment of dsm tells it of the end */
+	on_shmem_exit(dsa_on_shmem_exit_release_in_place, PointerGetDatum(dsa_place));
 	MemoryContextSwitchTo(oldcxt);
 	return dsa;
 }

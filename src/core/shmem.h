@@ -24,7 +24,8 @@ extern void dbu_shmem_startup(void);
  * It lives inside the segment and is as large as dbutil.shared_memory says:
  * it never grows, so dsa_allocate_extended(..., DSA_ALLOC_NO_OOM) is the only
  * call to allocate with, and a full area is an answer (InvalidDsaPointer), not
- * an error.  Attached at first use, for the backend's life.  Only to be called
+ * an error.  Attached at first use, and released by on_shmem_exit, behind all
+ * before_shmem_exit callbacks, which may still use it.  Only to be called
  * when dbu_preloaded, and not where allocation is forbidden (see module.h).
  */
 extern dsa_area *dbu_shmem_dsa(void);

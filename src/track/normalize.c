@@ -6,7 +6,8 @@
  * The server's own scanner cuts the text into tokens.  Every literal becomes
  * a parameter, numbered after those that the text already has; comments go
  * and white space becomes one blank.  In SET, and in ALTER or CREATE ... SET,
- * names that stand for the new value are replaced as well.  So no value that
+ * names that stand for the new value are replaced as well, also in the form
+ * SET TIME ZONE, which has neither = nor TO.  So no value that
  * a user typed, a password in ALTER ROLE included, is ever kept.  Literals are
  * told by how they begin, not by token code: the codes are private to
  * PostgreSQL's grammar.
@@ -43,8 +44,10 @@ static bool escapes_uncertain = false;
 typedef enum SetState
 {
 	SET_NONE,					/* not in such a statement, or not yet */
-	SET_NAME,					/* behind SET: a setting's name */
-	SET_VALUE					/* behind = or TO */
+	SET_FIRST,					/* right behind SET, SET LOCAL, SET SESSION */
+	SET_TIME,					/* behind TIME there: ZONE may follow */
+	SET_NAME,					/* in a setting's name */
+	SET_VALUE					/* behind = or TO, or TIME ZONE */
 } SetState;
 
 /* Called at each statement: what the setting is now. */
@@ -124,8 +127,15 @@ next_set_state(SetState state, const char *token)
 	if (state == SET_VALUE)
 		return SET_VALUE;
 	if (pg_strcasecmp(token, "set") == 0)
-		return SET_NAME;
-	if (state == SET_NAME)
+		return SET_FIRST;
+	if (state == SET_FIRST && pg_strcasecmp(token, "time") == 0)
+		return SET_TIME;
+	if (state == SET_TIME && pg_strcasecmp(token, "zone") == 0)
+		return SET_VALUE;
+	if (state == SET_FIRST &&
+		(pg_strcasecmp(token, "local") == 0 || pg_strcasecmp(token, "session") == 0))
+		return SET_FIRST;
+	if (state != SET_NONE)
 	{
 		if (strcmp(token, "=") == 0 || pg_strcasecmp(token, "to") == 0)
 			return SET_VALUE;

@@ -121,17 +121,20 @@ add_entry(const StatementKey *key, CmdType operation)
 }
 
 /*
- * Exclusive lock. A full area leaves the entry without text, counted: it is
+ * Exclusive lock.  A text that was cut before it came here holds until a whole
+ * one is offered.  A full area leaves the entry without text, counted: it is
  * not tried again at each call.
  */
 static void
-store_text(StatementEntry *entry, const char *text)
+store_text(StatementEntry *entry, const char *text, bool whole)
 {
 	dsa_area   *dsa = dbu_shmem_dsa();
 	int			length = strlen(text);
 
-	entry->wants_text = false;
+	if (DsaPointerIsValid(entry->text))
+		dsa_free(dsa, entry->text);
 	entry->text = dsa_allocate_extended(dsa, length + 1, DSA_ALLOC_NO_OOM);
+	entry->wants_text = !whole && DsaPointerIsValid(entry->text);
 	if (!DsaPointerIsValid(entry->text))
 	{
 		pg_atomic_fetch_add_u64(&dbu_track_shared->texts_dropped, 1);
@@ -140,6 +143,14 @@ store_text(StatementEntry *entry, const char *text)
 	memcpy(dsa_get_address(dsa, entry->text), text, length + 1);
 	entry->text_length = length;
 	entry->encoding = GetDatabaseEncoding();
+}
+
+/* Is the source's text better than what the entry has? Lock in either mode. */
+static bool
+needs_text(const StatementEntry *entry, const DbuTrackSource *source)
+{
+	return entry->wants_text && source != NULL &&
+		(source->whole || !DsaPointerIsValid(entry->text));
 }
 
 /*
@@ -161,7 +172,7 @@ lock_entry(StatementKey *key, CmdType operation, const DbuTrackSource *source)
 
 	LWLockAcquire(&dbu_track_shared->lock, LW_SHARED);
 	entry = find_entry(key);
-	if (entry == NULL || entry->wants_text)
+	if (entry == NULL || needs_text(entry, source))
 	{
 		LWLockRelease(&dbu_track_shared->lock);
 		if (text == NULL && source != NULL)
@@ -172,8 +183,8 @@ lock_entry(StatementKey *key, CmdType operation, const DbuTrackSource *source)
 		entry = find_entry(key);
 		if (entry == NULL)
 			entry = add_entry(key, operation);
-		if (entry->wants_text && text != NULL)
-			store_text(entry, text);
+		if (text != NULL && needs_text(entry, source))
+			store_text(entry, text, source->whole);
 	}
 	if (text != NULL)
 		pfree(text);

@@ -235,7 +235,10 @@ status(DbuStatusSink *sink)
 					   "add dbutil to shared_preload_libraries and restart the server");
 		return;
 	}
-	if (dbu_track_level == DBU_TRACK_NONE)
+	if (!dbu_enabled)
+		dbu_status_row(sink, "tracking", DBU_STATUS_OFF, "dbutil.enabled is off",
+					   "set dbutil.enabled = on and reload the configuration");
+	else if (dbu_track_level == DBU_TRACK_NONE)
 		dbu_status_row(sink, "tracking", DBU_STATUS_OFF, "none",
 					   "set dbutil.track = top");
 	else if (!IsQueryIdEnabled())

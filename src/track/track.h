@@ -66,7 +66,7 @@ typedef struct StatementEntry
 	int32		next;			/* in its hash chain or the free list, -1: end */
 	slock_t		mutex;			/* guards counters, histogram and usage */
 	uint8		usage;			/* recent use, for eviction */
-	bool		wants_text;		/* none was offered yet */
+	bool		wants_text;		/* no whole one was offered yet */
 	CmdType		operation;
 	dsa_pointer text;			/* InvalidDsaPointer: none */
 	int32		text_length;

@@ -31,6 +31,10 @@ PG_FUNCTION_INFO_V1(dbutil_transactions);
 static const double duration_fractions[] = {0.50, 0.95, 0.99};
 static const double commit_fractions[] = {0.99};
 
+/* How long a reader waits for a mailbox that is being written, in all 100 ms. */
+#define MAILBOX_TRIES 1000
+#define MAILBOX_ROUNDS 100
+
 /* This process' mailbox. */
 static TransactionMailbox *mailbox = NULL;
 
@@ -186,30 +190,53 @@ dbu_track_xact_end(const DbuTransaction *xact)
 }
 
 /*
- * A whole copy of a mailbox, or false when it holds nothing that counts.  Its
- * owner is done within nanoseconds, unless the kernel has just put it aside.
+ * Copy a mailbox; false when the copy is torn.  Its owner is done within
+ * nanoseconds, unless the kernel has just put it aside.
  */
 static bool
-read_mailbox(TransactionMailbox *box, TransactionEntry *copy)
+copy_mailbox(TransactionMailbox *box, TransactionEntry *copy, bool *counts)
 {
-	/* once used, it stays so */
-	if (!box->used)
-		return false;
-
-	for (int tries = 1;; tries++)
+	for (int tries = 0; tries < MAILBOX_TRIES; tries++)
 	{
 		uint32		before = pg_atomic_read_u32(&box->change);
-		bool		counts;
 
 		pg_read_barrier();
-		counts = box->generation == pg_atomic_read_u32(&dbu_track_shared->generation);
+		*counts = box->generation == pg_atomic_read_u32(&dbu_track_shared->generation);
 		*copy = box->entry;
 		pg_read_barrier();
 		if ((before & 1) == 0 && before == pg_atomic_read_u32(&box->change))
-			return counts && copy->counters.commits + copy->counters.rollbacks > 0;
-		if (tries % 1000 == 0)
-			pg_usleep(1000);
+			return true;
 	}
+	return false;
+}
+
+/*
+ * Totals and mailboxes in a list with enough room.  They are copied under the
+ * shared lock, which keeps them from being moved from one to the other.  False
+ * when a mailbox could not be copied whole; torn says to take it all the same.
+ */
+static bool
+copy_transactions(TransactionEntry *all, int room, int32 *used, bool torn)
+{
+	bool		whole = true;
+
+	LWLockAcquire(&dbu_track_shared->lock, LW_SHARED);
+	*used = dbu_track_shared->ntransactions;
+	memcpy(all, dbu_track_transactions, *used * sizeof(TransactionEntry));
+	for (int i = 0; i < dbu_track_nmailboxes && (whole || torn); i++)
+	{
+		TransactionEntry copy;
+		bool		counts;
+
+		/* once used, it stays so */
+		if (!dbu_track_mailboxes[i].used)
+			continue;
+		whole &= copy_mailbox(&dbu_track_mailboxes[i], &copy, &counts);
+		if (counts && copy.counters.commits + copy.counters.rollbacks > 0)
+			(void) add_entry(all, used, room, &copy);
+	}
+	LWLockRelease(&dbu_track_shared->lock);
+	return whole;
 }
 
 Datum
@@ -223,23 +250,20 @@ dbutil_transactions(PG_FUNCTION_ARGS)
 	dbu_require_preload("dbutil.transactions");
 	InitMaterializedSRF(fcinfo, 0);
 
-	/*
-	 * Totals and mailboxes are copied under the shared lock, which keeps them
-	 * from being moved from one to the other.
-	 */
 	room = dbu_track_ntransactions + dbu_track_nmailboxes;
 	all = palloc_extended(mul_size(room, sizeof(TransactionEntry)), MCXT_ALLOC_HUGE);
-	LWLockAcquire(&dbu_track_shared->lock, LW_SHARED);
-	used = dbu_track_shared->ntransactions;
-	memcpy(all, dbu_track_transactions, used * sizeof(TransactionEntry));
-	for (int i = 0; i < dbu_track_nmailboxes; i++)
-	{
-		TransactionEntry copy;
 
-		if (read_mailbox(&dbu_track_mailboxes[i], &copy))
-			(void) add_entry(all, &used, room, &copy);
+	/*
+	 * A process that was stopped in the middle of its few stores must not hold
+	 * others up: after a while one transaction of it is seen in part.
+	 */
+	for (int round = 1; !copy_transactions(all, room, &used, round > MAILBOX_ROUNDS); round++)
+	{
+		if (round > MAILBOX_ROUNDS)
+			break;
+		CHECK_FOR_INTERRUPTS();
+		pg_usleep(1000);
 	}
-	LWLockRelease(&dbu_track_shared->lock);
 
 	for (int i = 0; i < used; i++)
 	{

@@ -28,6 +28,8 @@ $node->reload;
 # every session takes it over at its next statement
 ok($node->poll_query_until('postgres',
 		q(SELECT state = 'off' FROM dbutil.status() WHERE item = 'enabled')), 'off');
+is($node->safe_psql('postgres', q(SELECT state, fix FROM dbutil.status() WHERE item = 'tracking')),
+	'off|set dbutil.enabled = on and reload the configuration', 'status does not say that tracking is on');
 my ($before, $after) = (-1, $node->safe_psql('postgres', $probe));
 for (1 .. 50)
 {
