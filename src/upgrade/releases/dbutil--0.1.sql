@@ -59,7 +59,7 @@ CREATE FUNCTION dbutil.statements(texts boolean DEFAULT true,
 	LANGUAGE c VOLATILE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'dbutil_statements';
 COMMENT ON FUNCTION dbutil.statements(boolean) IS
-	'statements since the last reset, one row per service, database, role, queryid and toplevel. texts => false leaves query NULL and is faster. Times in milliseconds, blocks of 8 kB; percentiles are within 6.25 % from 1 us on. query has no literals; NULL where there was no room for it, <unreadable> where it could not be told what a literal is. errors counts executions that failed, calls those that did not; planning of a statement that was never executed is not counted. queryid and query of other roles are hidden unless you may read all statistics. Error: 55000 without preload';
+	'statements since the last reset, one row per service, database, role, queryid and toplevel. texts => false leaves query NULL and is faster. Times in milliseconds, blocks of 8 kB; percentiles are within 6.25 % from 1 us on. query has no literals; NULL where there was no room for it, <unreadable> where it could not be told what a literal is. errors counts executions that failed, in planning, in checking privileges or in running, calls those that did not; what fails in parsing or parse analysis is not seen, planning of a statement that was never executed is not counted. A statement is its sender''s, also where it fails in or ends by a function of another role; toplevel: sent by the client, unlike what functions, cursors and deferred triggers run. queryid and query of other roles are hidden unless you may read all statistics. Error: 55000 without preload';
 
 CREATE VIEW dbutil.statements AS
 	SELECT s.service, d.datname AS database_name, r.rolname AS username,
@@ -112,7 +112,7 @@ CREATE FUNCTION dbutil.transactions(
 	LANGUAGE c VOLATILE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'dbutil_transactions';
 COMMENT ON FUNCTION dbutil.transactions() IS
-	'transactions that ran a statement, since the last reset, by service, database and role. Times in milliseconds; duration counts from the transaction''s start timestamp, commit time from before the commit record is written to after it is durable. wrote: those that were given a transaction identifier. Error: 55000 without preload';
+	'transactions that ran a statement, since the last reset, by service, database and role. Times in milliseconds; duration counts from the transaction''s start timestamp, commit time from before the commit record is written to after it is durable, 0 where there is none. wrote: those that were given a transaction identifier. A prepared transaction counts by COMMIT PREPARED or ROLLBACK PREPARED, as a transaction of that one statement; one whose only statement failed in parsing or parse analysis is not seen. Error: 55000 without preload';
 
 CREATE VIEW dbutil.transactions AS
 	SELECT t.service, d.datname AS database_name, r.rolname AS username,
