@@ -7,29 +7,46 @@
  * each module: the answer holds until the statement ends, whatever settings it
  * changes meanwhile.
  *
+ * Each event has a list of its own, as most modules have no use for most.
+ *
  *-------------------------------------------------------------------------
  */
 #include "core/compat.h"
 #include "core/events.h"
 
-static const DbuModule *live[32];
-static int	nlive = 0;
+#define MAX_LIVE 32
+
+typedef struct Subscribers
+{
+	int			count;
+	const DbuModule *module[MAX_LIVE];
+} Subscribers;
+
+static Subscribers of_client;
+static Subscribers of_statements;	/* a module's place is its bit in wanted */
+static Subscribers of_xact_end;
+
+static void
+subscribe(Subscribers *list, const DbuModule *module, bool wants)
+{
+	Assert(list->count < MAX_LIVE);
+	if (wants)
+		list->module[list->count++] = module;
+}
 
 void
 dbu_event_subscribe(const DbuModule *module)
 {
-	Assert(nlive < (int) lengthof(live));
-	live[nlive++] = module;
+	subscribe(&of_client, module, module->stmt_client != NULL);
+	subscribe(&of_statements, module, module->stmt_want != NULL);
+	subscribe(&of_xact_end, module, module->xact_end != NULL);
 }
 
 void
 dbu_event_client(Oid user)
 {
-	for (int m = 0; m < nlive; m++)
-	{
-		if (live[m]->stmt_client)
-			live[m]->stmt_client(user);
-	}
+	for (int m = 0; m < of_client.count; m++)
+		of_client.module[m]->stmt_client(user);
 }
 
 /* INSTRUMENT_* bits that somebody wants; who it is goes to wanted. */
@@ -39,9 +56,9 @@ dbu_event_want(const DbuStatement *stmt, uint32 *wanted)
 	int			all = 0;
 
 	*wanted = 0;
-	for (int m = 0; m < nlive; m++)
+	for (int m = 0; m < of_statements.count; m++)
 	{
-		int			want = live[m]->stmt_want ? live[m]->stmt_want(stmt) : 0;
+		int			want = of_statements.module[m]->stmt_want(stmt);
 
 		if (want != 0)
 			*wanted |= (uint32) 1 << m;
@@ -53,10 +70,10 @@ dbu_event_want(const DbuStatement *stmt, uint32 *wanted)
 void
 dbu_event_end(const DbuStatement *stmt, uint32 wanted)
 {
-	for (int m = 0; m < nlive; m++)
+	for (int m = 0; wanted != 0; m++, wanted >>= 1)
 	{
-		if ((wanted & ((uint32) 1 << m)) && live[m]->stmt_end)
-			live[m]->stmt_end(stmt);
+		if ((wanted & 1) && of_statements.module[m]->stmt_end)
+			of_statements.module[m]->stmt_end(stmt);
 	}
 }
 
@@ -66,19 +83,16 @@ dbu_event_abort(const DbuStatement *stmt, uint32 wanted)
 {
 	int			sqlstate = geterrcode();
 
-	for (int m = 0; m < nlive; m++)
+	for (int m = 0; wanted != 0; m++, wanted >>= 1)
 	{
-		if ((wanted & ((uint32) 1 << m)) && live[m]->stmt_abort)
-			live[m]->stmt_abort(stmt, sqlstate);
+		if ((wanted & 1) && of_statements.module[m]->stmt_abort)
+			of_statements.module[m]->stmt_abort(stmt, sqlstate);
 	}
 }
 
 void
 dbu_event_xact_end(const DbuTransaction *xact)
 {
-	for (int m = 0; m < nlive; m++)
-	{
-		if (live[m]->xact_end)
-			live[m]->xact_end(xact);
-	}
+	for (int m = 0; m < of_xact_end.count; m++)
+		of_xact_end.module[m]->xact_end(xact);
 }
