@@ -94,6 +94,30 @@ EXECUTE put(2002, 'abcde');
 DEALLOCATE ALL;
 RESET plan_cache_mode;
 
+-- EXPLAIN tells where the plan came from
+SET dbutil.plan_cache = auto;
+SET dbutil.plan_cache_explain = on;
+CREATE FUNCTION lines(options text, statement text) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+	all_lines text;
+BEGIN
+	FOR all_lines IN EXECUTE format('EXPLAIN (%s) %s', options, statement) LOOP
+		RETURN QUERY SELECT btrim(l) FROM regexp_split_to_table(all_lines, E'\n') AS l WHERE l ~ 'Plan Cache|Index Cond';
+	END LOOP;
+END $$;
+SELECT lines('COSTS OFF', 'SELECT name FROM item WHERE grp = 3 AND id = 1');
+SELECT lines('COSTS OFF', 'SELECT name FROM item WHERE grp = 3 AND id = 2');
+SELECT lines('COSTS OFF', 'SELECT name FROM item WHERE grp = 3 AND id = 3');
+SELECT lines('FORMAT json', 'SELECT name FROM item WHERE grp = 3 AND id = 4');
+SELECT lines('ANALYZE', 'SELECT name FROM item WHERE grp = 3 AND id = 5');
+SELECT lines('ANALYZE, FORMAT yaml', 'SELECT name FROM item WHERE grp = 3 AND id = 6');
+SELECT lines('COSTS OFF', 'SELECT name FROM item WHERE fixed_fn(id) = 1');
+SELECT lines('COSTS OFF', 'UPDATE item SET grp = 4 WHERE id = 6');
+-- what runs inside the statement has no line of its own
+CREATE FUNCTION inner_one() RETURNS text LANGUAGE plpgsql AS $$DECLARE t text; BEGIN EXECUTE 'SELECT name FROM item WHERE grp = 3 AND id = 7' INTO t; RETURN t; END$$;
+SELECT lines('ANALYZE', 'SELECT inner_one() FROM item WHERE id = 7');
+RESET dbutil.plan_cache_explain;
+
 RESET dbutil.plan_cache;
 RESET search_path;
 SET client_min_messages = warning;

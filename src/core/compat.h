@@ -59,6 +59,14 @@
 	ExplainOnePlan(stmt, NULL, es, source, params, NULL, plan_time, NULL)
 #endif
 
+/* What EXPLAIN does with one statement when no hook is there: exported from 17 on. */
+#if PG_VERSION_NUM >= 170000
+#define dbu_pg_explain_one_query standard_ExplainOneQuery
+#else
+#define dbu_pg_explain_one_query dbu_explain_one_query_before_17
+#define DBU_NEEDS_EXPLAIN_ONE_QUERY
+#endif
+
 /* The table of settings: a copy that knows its length from 16 on. */
 #if PG_VERSION_NUM >= 160000
 #define dbu_guc_variables(count) get_guc_variables(count)

@@ -74,6 +74,8 @@ typedef struct DbuPlanRequest
 	ParamListInfo bound_params;
 	int			nesting;		/* 0: a statement sent by the client */
 	bool		served;			/* out: planning was skipped */
+	const char *source;			/* out: where the plan came from, in words for
+								 * EXPLAIN; NULL: nothing to say */
 } DbuPlanRequest;
 
 /* One ended top-level transaction that ran at least one statement; see transaction.c. */

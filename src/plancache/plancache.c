@@ -49,6 +49,16 @@ count(DbuPlanEvent event)
 	dbu_plancache_counts->events[event]++;
 }
 
+/* Count what became of the statement, and tell EXPLAIN. */
+static void
+settle(DbuPlanRequest *req, DbuPlanEvent event)
+{
+	count(event);
+	if (dbu_plancache_explain)
+		req->source = psprintf("%s%s", strcmp(dbu_plancache_event_kind[event], "hit") == 0 ?
+							   "hit " : "miss: ", dbu_plancache_event_name[event]);
+}
+
 static double
 elapsed_us(instr_time start)
 {
@@ -217,7 +227,7 @@ admit_exact(DbuPlanRequest *req, DbuRecognised *rec, const DbuPlanContext *conte
 
 	if (dbu_plancache_in_ddl())
 	{
-		count(DBU_PLAN_REF_DDL);
+		settle(req, DBU_PLAN_REF_DDL);
 		return dbu_plan_next(req);
 	}
 	entry = dbu_plancache_entry_new(rec, true, context);
@@ -226,7 +236,7 @@ admit_exact(DbuPlanRequest *req, DbuRecognised *rec, const DbuPlanContext *conte
 	entry->planning_us = elapsed_us(start);
 	entry->custom_cost = plan->planTree->total_cost;
 	entry->calls = 1;
-	count(DBU_PLAN_MISS_ADMIT);
+	settle(req, DBU_PLAN_MISS_ADMIT);
 
 	problem = judge_plan(plan, rec);
 	if (problem == DBU_PLAN_NONE && context->mode != DBU_CACHE_FORCE &&
@@ -276,13 +286,13 @@ admit_generic(DbuPlanRequest *req, DbuRecognised *rec, const DbuPlanContext *con
 	instr_time	start;
 
 	if (dbu_plancache_in_ddl())
-		count(DBU_PLAN_REF_DDL);
+		settle(req, DBU_PLAN_REF_DDL);
 	else
 		entry = dbu_plancache_entry_new(rec, false, context);
 	if (entry == NULL)
 		return dbu_plan_next(req);
 
-	count(DBU_PLAN_MISS_ADMIT);
+	settle(req, DBU_PLAN_MISS_ADMIT);
 	entry->calls = 1;
 
 	/* with force it is the generic plan that is timed and run */
@@ -379,7 +389,7 @@ verify(DbuPlanRequest *req, DbuPlanEntry *entry)
 	uint64		serial = entry->serial;
 	PlannedStmt *custom;
 
-	count(DBU_PLAN_MISS_VERIFY);
+	settle(req, DBU_PLAN_MISS_VERIFY);
 	entry->verified++;
 	custom = dbu_plan_next(req);
 
@@ -406,7 +416,7 @@ serve(DbuPlanRequest *req, DbuRecognised *rec, DbuPlanEntry *entry)
 	lock_relations(entry->plan);
 	if (!entry->valid)
 	{
-		count(DBU_PLAN_MISS_STALE);
+		settle(req, DBU_PLAN_MISS_STALE);
 		dbu_plancache_entry_drop(entry);
 		return NULL;
 	}
@@ -418,12 +428,12 @@ serve(DbuPlanRequest *req, DbuRecognised *rec, DbuPlanEntry *entry)
 	 */
 	if (TransactionIdPrecedes(TransactionXmin, entry->xmin))
 	{
-		count(DBU_PLAN_MISS_SNAPSHOT);
+		settle(req, DBU_PLAN_MISS_SNAPSHOT);
 		return NULL;
 	}
 	if (dbu_plancache_resized(entry))
 	{
-		count(DBU_PLAN_MISS_SIZE);
+		settle(req, DBU_PLAN_MISS_SIZE);
 		dbu_plancache_entry_drop(entry);
 		return NULL;
 	}
@@ -433,14 +443,14 @@ serve(DbuPlanRequest *req, DbuRecognised *rec, DbuPlanEntry *entry)
 	plan = dbu_plancache_instance(entry, rec);
 	if (plan == NULL)
 	{
-		count(DBU_PLAN_REF_GENERIC_NODE);
+		settle(req, DBU_PLAN_REF_GENERIC_NODE);
 		dbu_plancache_entry_drop(entry);
 		return NULL;
 	}
 	entry->hits++;
 	entry->saved_us += entry->planning_us;
 	dbu_plancache_counts->saved_us += entry->planning_us;
-	count(entry->exact ? DBU_PLAN_HIT_EXACT : DBU_PLAN_HIT_GENERIC);
+	settle(req, entry->exact ? DBU_PLAN_HIT_EXACT : DBU_PLAN_HIT_GENERIC);
 	req->served = true;
 	return plan;
 }
@@ -449,7 +459,8 @@ serve(DbuPlanRequest *req, DbuRecognised *rec, DbuPlanEntry *entry)
 
 /* Find the statement's entry at one level, and age it. */
 static DbuPlanEntry *
-find_entry(DbuRecognised *rec, bool exact, const DbuPlanContext *context)
+find_entry(DbuPlanRequest *req, DbuRecognised *rec, bool exact,
+		   const DbuPlanContext *context)
 {
 	DbuPlanEntry *entry = dbu_plancache_find(rec, exact, context);
 
@@ -459,7 +470,7 @@ find_entry(DbuRecognised *rec, bool exact, const DbuPlanContext *context)
 		TimestampDifferenceExceeds(entry->created, GetCurrentStatementStartTimestamp(),
 								   dbu_plancache_max_age * 1000))
 	{
-		count(DBU_PLAN_MISS_AGE);
+		settle(req, DBU_PLAN_MISS_AGE);
 		dbu_plancache_entry_drop(entry);
 		return NULL;
 	}
@@ -470,12 +481,12 @@ find_entry(DbuRecognised *rec, bool exact, const DbuPlanContext *context)
 
 /* Has the statement come often enough that an entry is worth its making? */
 static bool
-worth_storing(uint64 hash, const DbuPlanContext *context)
+worth_storing(DbuPlanRequest *req, uint64 hash, const DbuPlanContext *context)
 {
 	if (dbu_plancache_sighting(hash) >= dbu_plancache_min_calls ||
 		context->mode == DBU_CACHE_FORCE)
 		return true;
-	count(DBU_PLAN_MISS_FIRST);
+	settle(req, DBU_PLAN_MISS_FIRST);
 	return false;
 }
 
@@ -506,22 +517,22 @@ plan_statement(DbuPlanRequest *req)
 	}
 	if (refusal != DBU_PLAN_NONE)
 	{
-		count(refusal);
+		settle(req, refusal);
 		return dbu_plan_next(req);
 	}
 
 	if (dbu_plancache_generic_level(&rec, &context))
 	{
-		entry = find_entry(&rec, false, &context);
+		entry = find_entry(req, &rec, false, &context);
 		if (entry == NULL)
-			return worth_storing(rec.hash, &context) ?
+			return worth_storing(req, rec.hash, &context) ?
 				admit_generic(req, &rec, &context) : dbu_plan_next(req);
 		if (entry->state == DBU_ENTRY_SERVING)
 		{
 			plan = serve(req, &rec, entry);
 			return plan != NULL ? plan : dbu_plan_next(req);
 		}
-		count(entry->reason);
+		settle(req, entry->reason);
 		if (entry->state == DBU_ENTRY_REFUSED)
 			return dbu_plan_next(req);
 	}
@@ -529,20 +540,20 @@ plan_statement(DbuPlanRequest *req)
 	/* the plan for a statement's own parameters is good for these values only */
 	if (context.bound_params != NULL)
 	{
-		count(DBU_PLAN_REF_PARAMS);
+		settle(req, DBU_PLAN_REF_PARAMS);
 		return dbu_plan_next(req);
 	}
 
-	entry = find_entry(&rec, true, &context);
+	entry = find_entry(req, &rec, true, &context);
 	if (entry == NULL)
-		return worth_storing(rec.exact_hash, &context) ?
+		return worth_storing(req, rec.exact_hash, &context) ?
 			admit_exact(req, &rec, &context) : dbu_plan_next(req);
 	if (entry->state == DBU_ENTRY_SERVING)
 	{
 		plan = serve(req, &rec, entry);
 		return plan != NULL ? plan : dbu_plan_next(req);
 	}
-	count(entry->reason);
+	settle(req, entry->reason);
 	return dbu_plan_next(req);
 }
 

@@ -213,6 +213,7 @@ extern int	dbu_plancache_max_extra_locks;
 extern int	dbu_plancache_max_age;	/* seconds, 0: no limit */
 extern double dbu_plancache_regret;
 extern double dbu_plancache_verify;
+extern bool dbu_plancache_explain;
 extern int	dbu_plancache_total_memory; /* kB, all backends; 0: no limit */
 extern const char *const dbu_plancache_event_kind[DBU_PLAN_NEVENTS];
 extern const char *const dbu_plancache_event_name[DBU_PLAN_NEVENTS];

@@ -15,6 +15,7 @@
 int			dbu_plancache_mode = DBU_CACHE_OFF;
 int			dbu_plancache_memory = 8192;
 int			dbu_plancache_total_memory = 0;
+bool		dbu_plancache_explain = false;
 int			dbu_plancache_min_calls = 2;
 int			dbu_plancache_min_plan_time = 0;
 int			dbu_plancache_max_params = 200;
@@ -73,6 +74,13 @@ dbu_plancache_define_settings(void)
 							 "Off plans every statement. Exact serves a plan for the same literals only, auto also for others where the cost allows it, force always and from the first call on.",
 							 &dbu_plancache_mode,
 							 DBU_CACHE_OFF, mode_words,
+							 PGC_USERSET, 0,
+							 NULL, NULL, NULL);
+	DefineCustomBoolVariable("dbutil.plan_cache_explain",
+							 "Lets EXPLAIN tell where the plan came from.",
+							 "In a line Plan Cache: hit generic, hit exact, or miss with the reason, named as in dbutil.plan_cache_stats.",
+							 &dbu_plancache_explain,
+							 false,
 							 PGC_USERSET, 0,
 							 NULL, NULL, NULL);
 	DefineCustomIntVariable("dbutil.plan_cache_memory",
