@@ -104,6 +104,14 @@ typedef struct DbuColumn
 	bool		generated;		/* stored or virtual, or identity ALWAYS */
 } DbuColumn;
 
+/* What a column's values are in a batch. */
+typedef struct DbuFeedColumn
+{
+	Oid			type;
+	int32		typmod;
+	Oid			collation;
+} DbuFeedColumn;
+
 typedef struct DbuTarget
 {
 	Oid			relid;
@@ -128,6 +136,7 @@ typedef struct DbuKey
 	const DbuColumn **columns;
 	int		   *positions;		/* among the columns of the rows, -1: not there */
 	char	  **equal;			/* operators, as SQL; NULL if there is none */
+	Oid		   *equal_op;		/* the same as OIDs */
 	Oid		   *less;			/* operators to sort by */
 	bool		comparable;		/* all of these exist */
 	bool		nulls_equal;	/* NULLS NOT DISTINCT */
@@ -207,6 +216,7 @@ typedef struct DbuBulkCall
 	DbuKey	   *key;			/* insert: what conflicts are judged by, or NULL */
 	int			ncolumns;		/* columns of the rows ... */
 	const DbuColumn **columns;	/* ... by position */
+	DbuFeedColumn *feed;		/* the same columns as a batch has them */
 	TupleDesc	desc;			/* of a batch's rows */
 	HTAB	   *shape_table;
 	List	   *shapes;			/* by id */
@@ -256,6 +266,7 @@ pg_noreturn extern void dbu_bulk_error_unknown(const DbuTarget *target, const ch
 
 /* key.c */
 extern void dbu_bulk_key_resolve(DbuBulkCall *call);
+extern void dbu_bulk_key_settle(DbuBulkCall *call);
 extern bool dbu_bulk_key_supplied(const DbuBulkCall *call, const DbuShape *shape);
 extern bool dbu_bulk_key_has(const DbuKey *key, const DbuColumn *column);
 extern char *dbu_bulk_key_text(const DbuBulkCall *call, const Datum *values, const bool *nulls);
@@ -263,7 +274,7 @@ extern bool dbu_bulk_key_steers(const DbuBulkCall *call, int64 nrows);
 
 /* shape.c */
 extern void dbu_bulk_columns_choose(DbuBulkCall *call, TupleDesc given, bool by_position);
-extern void dbu_bulk_columns_settle(DbuBulkCall *call);
+extern void dbu_bulk_columns_settle(DbuBulkCall *call, const Oid *given);
 extern int	dbu_bulk_column_position(const DbuBulkCall *call, const DbuColumn *column);
 extern DbuShape *dbu_bulk_shape_get(DbuBulkCall *call, const Bitmapset *present);
 extern DbuShape *dbu_bulk_shape_full(DbuBulkCall *call);

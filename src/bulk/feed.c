@@ -164,7 +164,7 @@ begin_sort(Feed *feed)
 	{
 		attnos[k] = DBU_FEED_FIRST + key->positions[k];
 		operators[k] = key->less[k];
-		collations[k] = key->columns[k]->collation;
+		collations[k] = call->feed[key->positions[k]].collation;
 
 		feed->keys[k].ssup_cxt = CurrentMemoryContext;
 		feed->keys[k].ssup_collation = collations[k];

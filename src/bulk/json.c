@@ -194,8 +194,8 @@ prepare_populate(JsonSource *source)
 	{
 		const DbuColumn *column = call->columns[i];
 
-		TupleDescInitEntry(source->desc, i + 1, column->name, column->type, column->typmod, 0);
-		TupleDescInitEntryCollation(source->desc, i + 1, column->collation);
+		TupleDescInitEntry(source->desc, i + 1, column->name, call->feed[i].type, call->feed[i].typmod, 0);
+		TupleDescInitEntryCollation(source->desc, i + 1, call->feed[i].collation);
 		nulls[i] = true;
 	}
 	BlessTupleDesc(source->desc);

@@ -5,8 +5,9 @@
  *	  insert judges conflicts and duplicates by.
  *
  * Values are compared with the default btree operators of the column's type
- * under the column's collation.  In SQL these operators are written with
- * their schema, so that no search_path can change them.
+ * under the column's collation; keys given in another type with the operator
+ * that PostgreSQL finds for the two types.  In SQL these operators are written
+ * with their schema, so that no search_path can change them.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,6 +20,9 @@
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_operator.h"
+#include "catalog/pg_type.h"
+#include "nodes/value.h"
+#include "parser/parse_oper.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -54,7 +58,7 @@ operator_sql(Oid oprid)
  * among the key's: all of them if it is unique, else as many as the key has.
  */
 static bool
-index_serves(Relation index, const DbuKey *key, const Oid *equal)
+index_serves(Relation index, const DbuKey *key)
 {
 	Form_pg_index form = index->rd_index;
 	int			leading = 0;
@@ -71,7 +75,7 @@ index_serves(Relation index, const DbuKey *key, const Oid *equal)
 		{
 			if (key->columns[k]->attnum == form->indkey.values[i] &&
 				key->columns[k]->collation == index->rd_indcollation[i] &&
-				op_in_opfamily(equal[k], index->rd_opfamily[i]))
+				op_in_opfamily(key->equal_op[k], index->rd_opfamily[i]))
 				break;
 		}
 		if (k == key->ncolumns)
@@ -81,7 +85,7 @@ index_serves(Relation index, const DbuKey *key, const Oid *equal)
 }
 
 static void
-find_index(DbuBulkCall *call, DbuKey *key, const Oid *equal)
+find_index(DbuBulkCall *call, DbuKey *key)
 {
 	Relation	rel;
 	ListCell   *lc;
@@ -100,7 +104,7 @@ find_index(DbuBulkCall *call, DbuKey *key, const Oid *equal)
 	{
 		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
 
-		if (key->index_name == NULL && index_serves(index, key, equal))
+		if (key->index_name == NULL && index_serves(index, key))
 			key->index_name = pstrdup(RelationGetRelationName(index));
 		index_close(index, NoLock);
 	}
@@ -212,7 +216,6 @@ dbu_bulk_key_resolve(DbuBulkCall *call)
 	bool		nulls_equal;
 	List	   *names = key_names(call, &parameter, &nulls_equal);
 	DbuKey	   *key;
-	Oid		   *equal;
 	ListCell   *lc;
 
 	if (names == NIL)
@@ -222,7 +225,7 @@ dbu_bulk_key_resolve(DbuBulkCall *call)
 	key->positions = palloc(sizeof(int) * list_length(names));
 	key->equal = palloc(sizeof(char *) * list_length(names));
 	key->less = palloc(sizeof(Oid) * list_length(names));
-	equal = palloc(sizeof(Oid) * list_length(names));
+	key->equal_op = palloc(sizeof(Oid) * list_length(names));
 	key->comparable = true;
 	key->nulls_equal = nulls_equal;
 	foreach(lc, names)
@@ -236,7 +239,7 @@ dbu_bulk_key_resolve(DbuBulkCall *call)
 		key->positions[k] = -1;
 		key->less[k] = type->lt_opr;
 		key->equal[k] = NULL;
-		equal[k] = type->eq_opr;
+		key->equal_op[k] = type->eq_opr;
 		if (OidIsValid(type->eq_opr) && OidIsValid(type->lt_opr))
 			key->equal[k] = operator_sql(type->eq_opr);
 		else if (call->op != DBU_BULK_INSERT || call->opt.duplicates != DBU_DUPLICATES_ERROR)
@@ -249,11 +252,74 @@ dbu_bulk_key_resolve(DbuBulkCall *call)
 		else
 			key->comparable = false;
 	}
-	if (key->comparable)
-		find_index(call, key, equal);
 	if (call->op == DBU_BULK_INSERT && !key->nulls_equal)
 		key->nulls_equal = index_takes_nulls_for_equal(call, key);
 	call->key = key;
+}
+
+/*
+ * The equality that "column = value" means in plain SQL for two types, as long
+ * as it is one that can be sorted by; InvalidOid: there is none.
+ */
+static Oid
+equality_of(Oid column, Oid value, Oid own)
+{
+	char	   *own_schema = get_namespace_name(get_func_namespace(get_opcode(own)));
+	const char *const schemas[] = {"pg_catalog", own_schema};
+
+	/* a value of type record does not say what it is */
+	for (int i = 0; value != RECORDOID && i < lengthof(schemas); i++)
+	{
+		List	   *name = list_make2(makeString(pstrdup(schemas[i])), makeString(pstrdup("=")));
+		Operator	op = oper(NULL, name, column, value, true, -1);
+		Oid			result;
+
+		if (op == NULL)
+			continue;
+		result = oprid(op);
+		ReleaseSysCache(op);
+		if (get_mergejoin_opfamilies(result) != NIL)
+			return result;
+	}
+	return InvalidOid;
+}
+
+/* How keys that came in another type than their column's are compared. */
+static void
+settle_type(DbuBulkCall *call, DbuKey *key, int k)
+{
+	const DbuColumn *column = key->columns[k];
+	Oid			base = getBaseType(column->type);
+	Oid			given = call->feed[key->positions[k]].type;
+	TypeCacheEntry *type;
+
+	if (given == base)
+		return;
+	type = lookup_type_cache(given, TYPECACHE_LT_OPR);
+	key->less[k] = type->lt_opr;
+	key->equal_op[k] = equality_of(base, given, key->equal_op[k]);
+	if (!OidIsValid(key->less[k]) || !OidIsValid(key->equal_op[k]))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("key column \"%s\" is of type %s but the rows give type %s",
+						column->name, format_type_be(column->type), format_type_be(given)),
+				 errdetail("Values of these types cannot be compared."),
+				 errhint("Cast the values in the rows.")));
+	key->equal[k] = operator_sql(key->equal_op[k]);
+}
+
+/* The types of the rows are known now: how are keys compared, by which index? */
+void
+dbu_bulk_key_settle(DbuBulkCall *call)
+{
+	DbuKey	   *key = call->key;
+
+	if (key == NULL)
+		return;
+	for (int k = 0; call->op != DBU_BULK_INSERT && k < key->ncolumns; k++)
+		settle_type(call, key, k);
+	if (key->comparable)
+		find_index(call, key);
 }
 
 bool
@@ -306,7 +372,7 @@ dbu_bulk_key_text(const DbuBulkCall *call, const Datum *values, const bool *null
 			Oid			output;
 			bool		varlena;
 
-			getTypeOutputInfo(key->columns[k]->type, &output, &varlena);
+			getTypeOutputInfo(call->feed[position].type, &output, &varlena);
 			appendStringInfo(&text, "%s%s", comma, OidOutputFunctionCall(output, values[position]));
 		}
 	}

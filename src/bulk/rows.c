@@ -4,8 +4,9 @@
  *	  Rows from an array: of a composite type (fields by name), of record
  *	  (fields by position), or of plain values for one column.
  *
- * Each value is converted to the target column's type as an assignment in
- * INSERT would, so that from here on there is one type for each column.
+ * Each value is converted to the type that a batch has for the column (see
+ * shape.c): to the column's as an assignment in INSERT would, while keys to
+ * find rows by stay what they are.
  *
  *-------------------------------------------------------------------------
  */
@@ -58,9 +59,10 @@ errcontext_row(void *arg)
 }
 
 static void
-prepare_conversion(DbuBulkCall *call, Conversion *conv, const DbuColumn *column,
+prepare_conversion(DbuBulkCall *call, Conversion *conv, int position,
 				   int field, Oid type, int32 typmod, Oid collation)
 {
+	const DbuFeedColumn *feed = &call->feed[position];
 	CaseTestExpr *value;
 	Node	   *cast;
 
@@ -69,7 +71,7 @@ prepare_conversion(DbuBulkCall *call, Conversion *conv, const DbuColumn *column,
 	{
 		Oid			input;
 
-		getTypeInputInfo(column->type, &input, &conv->input_param);
+		getTypeInputInfo(feed->type, &input, &conv->input_param);
 		fmgr_info(input, &conv->input);
 		conv->parse = true;
 		return;
@@ -79,13 +81,13 @@ prepare_conversion(DbuBulkCall *call, Conversion *conv, const DbuColumn *column,
 	value->typeId = type;
 	value->typeMod = typmod;
 	value->collation = collation;
-	cast = coerce_to_target_type(NULL, (Node *) value, type, column->type, column->typmod,
+	cast = coerce_to_target_type(NULL, (Node *) value, type, feed->type, feed->typmod,
 								 COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1);
 	if (cast == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("column \"%s\" is of type %s but the rows give type %s",
-						column->name, format_type_be(column->type), format_type_be(type)),
+						call->columns[position]->name, format_type_be(feed->type), format_type_be(type)),
 				 errhint("Cast the values in the rows.")));
 	if (cast == (Node *) value ||
 		(IsA(cast, RelabelType) && ((RelabelType *) cast)->arg == (Expr *) value))
@@ -111,8 +113,13 @@ prepare_conversions(ArraySource *source)
 				field = f;
 		}
 		att = TupleDescAttr(source->desc, field);
-		prepare_conversion(call, &source->conversions[i], call->columns[i], field,
-						   att->atttypid, att->atttypmod, att->attcollation);
+
+		/*
+		 * Records are alike if their types are: the length of one record's
+		 * field says nothing about the next one's.
+		 */
+		prepare_conversion(call, &source->conversions[i], i, field, att->atttypid,
+						   source->by_position ? -1 : att->atttypmod, att->attcollation);
 	}
 	source->fields = palloc(sizeof(Datum) * Max(source->desc->natts, 1));
 	source->field_nulls = palloc(sizeof(bool) * Max(source->desc->natts, 1));
@@ -129,12 +136,11 @@ convert(ArraySource *source, int position, Datum value, bool *isnull)
 	if (conv->parse)
 	{
 		MemoryContext oldcxt = MemoryContextSwitchTo(econtext->ecxt_per_tuple_memory);
-		const DbuColumn *column = source->pub.call->columns[position];
 
 		/* a NULL goes through as well: a domain may refuse it */
 		result = InputFunctionCall((FmgrInfo *) &conv->input,
 								   *isnull ? NULL : DatumGetCString(value),
-								   conv->input_param, column->typmod);
+								   conv->input_param, source->pub.call->feed[position].typmod);
 		MemoryContextSwitchTo(oldcxt);
 		return result;
 	}
@@ -294,9 +300,9 @@ open_values(ArraySource *source, Oid element)
 		call->columns[0] = dbu_bulk_target_column(call->target, linitial(call->opt.columns),
 												  "parameter \"columns\"");
 	call->ncolumns = 1;
-	dbu_bulk_columns_settle(call);
+	dbu_bulk_columns_settle(call, &element);
 	source->conversions = palloc0(sizeof(Conversion));
-	prepare_conversion(call, source->conversions, call->columns[0], 0,
+	prepare_conversion(call, source->conversions, 0, 0,
 					   element, -1, get_typcollation(element));
 	source->pub.row.values = palloc(sizeof(Datum));
 	source->pub.row.nulls = palloc(sizeof(bool));

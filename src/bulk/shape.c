@@ -9,11 +9,18 @@
  * A column outside the shape is not named in the statement at all, so that it
  * gets its default on insert and stays as it is on update.
  *
+ * A batch has values as the column stores them, but for the key of an update
+ * or delete: that is compared, never assigned.  Assigned it would be rounded or
+ * cut to the column's type, and find a row that the value given is not equal
+ * to.  So keys keep the type they were given in, without a length or
+ * precision, and the operator that plain SQL would take compares them.
+ *
  *-------------------------------------------------------------------------
  */
 #include "bulk/bulk.h"
 
 #include "catalog/pg_type.h"
+#include "utils/lsyscache.h"
 
 /*
  * The columns that a call's parameters name, NIL: any.  For update the key
@@ -96,6 +103,26 @@ columns_by_position(const DbuBulkCall *call, TupleDesc given, List *columns, boo
 			 errhint("Fields of record[] are matched by position; name the columns, or use an array of a named type.")));
 }
 
+/* The types that the elements of an array have for the columns, by position. */
+static Oid *
+given_types(const DbuBulkCall *call, TupleDesc given, bool by_position)
+{
+	Oid		   *types = palloc0(sizeof(Oid) * Max(call->ncolumns, 1));
+
+	for (int i = 0; i < call->ncolumns; i++)
+	{
+		for (int f = 0; f < given->natts; f++)
+		{
+			Form_pg_attribute att = TupleDescAttr(given, f);
+
+			if (by_position ? f == i
+				: !att->attisdropped && strcmp(NameStr(att->attname), call->columns[i]->name) == 0)
+				types[i] = att->atttypid;
+		}
+	}
+	return types;
+}
+
 /*
  * Fix the columns of the call.  given describes the elements of an array,
  * NULL: JSON, where every column may turn up.
@@ -141,7 +168,7 @@ dbu_bulk_columns_choose(DbuBulkCall *call, TupleDesc given, bool by_position)
 	foreach(lc, columns)
 		call->columns[call->ncolumns++] = lfirst(lc);
 	list_free(columns);
-	dbu_bulk_columns_settle(call);
+	dbu_bulk_columns_settle(call, given ? given_types(call, given, by_position) : NULL);
 }
 
 /* Columns that ON CONFLICT sets must be among those of the rows. */
@@ -161,11 +188,40 @@ settle_update_columns(DbuBulkCall *call)
 	}
 }
 
-/* What follows from the columns: positions of the key, layout of a batch. */
+/* What a batch has for a column; given: the type in the rows, InvalidOid for JSON. */
+static void
+settle_feed_column(DbuBulkCall *call, int position, Oid given)
+{
+	const DbuColumn *column = call->columns[position];
+	DbuFeedColumn *feed = &call->feed[position];
+
+	feed->type = column->type;
+	feed->typmod = column->typmod;
+	feed->collation = column->collation;
+	if (call->op == DBU_BULK_INSERT || !dbu_bulk_key_has(call->key, column))
+		return;
+
+	/* a literal, and what JSON holds, is read as the type it is compared with */
+	feed->type = getBaseType(OidIsValid(given) && given != UNKNOWNOID ? given : column->type);
+	feed->typmod = -1;
+	if (!type_is_collatable(feed->type))
+		feed->collation = InvalidOid;
+	else if (!OidIsValid(feed->collation))
+		feed->collation = get_typcollation(feed->type);
+}
+
+/*
+ * What follows from the columns: positions of the key, layout of a batch.
+ * given: the types in the rows by position, NULL for JSON.
+ */
 void
-dbu_bulk_columns_settle(DbuBulkCall *call)
+dbu_bulk_columns_settle(DbuBulkCall *call, const Oid *given)
 {
 	HASHCTL		ctl = {0};
+
+	call->feed = palloc0(sizeof(DbuFeedColumn) * Max(call->ncolumns, 1));
+	for (int i = 0; i < call->ncolumns; i++)
+		settle_feed_column(call, i, given ? given[i] : InvalidOid);
 
 	for (int k = 0; call->key != NULL && k < call->key->ncolumns; k++)
 	{
@@ -173,6 +229,7 @@ dbu_bulk_columns_settle(DbuBulkCall *call)
 		if (call->key->positions[k] < 0 && call->op != DBU_BULK_INSERT)
 			error_not_in_rows(call->key->columns[k]);
 	}
+	dbu_bulk_key_settle(call);
 
 	settle_update_columns(call);
 
@@ -185,8 +242,8 @@ dbu_bulk_columns_settle(DbuBulkCall *call)
 		AttrNumber	attno = DBU_FEED_FIRST + i;
 
 		TupleDescInitEntry(call->desc, attno, psprintf("c%d", i + 1),
-						   call->columns[i]->type, call->columns[i]->typmod, 0);
-		TupleDescInitEntryCollation(call->desc, attno, call->columns[i]->collation);
+						   call->feed[i].type, call->feed[i].typmod, 0);
+		TupleDescInitEntryCollation(call->desc, attno, call->feed[i].collation);
 	}
 
 	ctl.keysize = sizeof(Bitmapset *);
