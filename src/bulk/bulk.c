@@ -53,7 +53,7 @@ dbu_bulk_call_begin(DbuBulkOp op, Oid relid)
 
 	call->op = op;
 	call->mcxt = CurrentMemoryContext;
-	call->target = dbu_bulk_target_load(relid);
+	call->target = dbu_bulk_target_load(relid, op);
 	call->res.complete = true;
 	return call;
 }

@@ -12,6 +12,8 @@
  *		json.c		the same for jsonb
  *		feed.c		NULL keys, order, duplicates, slices -> DbuBatch
  *		shape.c		which columns, and which of them a row supplies -> DbuShape
+ *		unite.c		one statement for rows that supply different columns
+ *		default.c	the default of a column that a row does not supply
  *		sql.c		the text of the statements
  *		exec.c		one statement over one batch, through SPI
  *		match.c		which rows have a match in the target
@@ -39,6 +41,7 @@
 #include "executor/spi.h"
 #include "fmgr.h"
 #include "nodes/bitmapset.h"
+#include "nodes/execnodes.h"
 #include "nodes/pg_list.h"
 #include "utils/hsearch.h"
 #include "utils/tuplestore.h"
@@ -128,6 +131,9 @@ typedef struct DbuTarget
 												 * keep a row out silently */
 	bool		has_rule[DBU_BULK_NOPS];	/* then nothing is returned */
 	const char *one_statement[DBU_BULK_NOPS];	/* why slices would show, or NULL */
+	const char *after_row[DBU_BULK_NOPS];	/* the same, to row triggers only */
+	bool		referenced;		/* by a foreign key */
+	List	   *referenced_columns; /* DbuColumn *: these, by foreign keys */
 } DbuTarget;
 
 typedef struct DbuKey
@@ -162,6 +168,7 @@ typedef struct DbuShape
 {
 	Bitmapset  *present;		/* hash key: positions among the columns of the rows */
 	int			id;
+	List	   *members;		/* united: the shapes its rows are of; else NIL */
 	DbuPlan	   *plans[DBU_PLAN_KINDS];
 } DbuShape;
 
@@ -177,6 +184,7 @@ typedef enum DbuRowState
 typedef struct DbuBatch
 {
 	DbuShape   *shape;
+	Bitmapset  *shape_ids;		/* of its rows, as long as there are several */
 	Tuplestorestate *store;
 	int64		nrows;			/* in store */
 	int64		nstates;		/* rows of the batch, > nrows for a left-over one */
@@ -208,6 +216,8 @@ typedef struct DbuBulkResult
 #define DBU_FEED_FIRST 4
 #define DBU_FEED_NAME "dbutil_rows"
 
+typedef struct DbuDefault DbuDefault;
+
 typedef struct DbuBulkCall
 {
 	DbuBulkOp	op;
@@ -221,6 +231,9 @@ typedef struct DbuBulkCall
 	HTAB	   *shape_table;
 	List	   *shapes;			/* by id */
 	DbuShape   *last_shape;
+	int64		nbatches;		/* flushed */
+	DbuDefault *defaults;		/* by position; NULL: none was asked for */
+	ExprContext *default_econtext;
 	int			nplans;
 	List	   *update_columns;	/* DbuColumn *: opt.update_columns, looked up */
 	MemoryContext mcxt;			/* of the call */
@@ -257,7 +270,7 @@ extern void dbu_bulk_options_from_args(DbuBulkCall *call, FunctionCallInfo fcinf
 extern void dbu_bulk_options_from_jsonb(DbuBulkCall *call, Datum options);
 
 /* target.c */
-extern DbuTarget *dbu_bulk_target_load(Oid relid);
+extern DbuTarget *dbu_bulk_target_load(Oid relid, DbuBulkOp op);
 extern const DbuColumn *dbu_bulk_target_column(const DbuTarget *target,
 											   const char *name, const char *what);
 extern const DbuColumn *dbu_bulk_target_find(const DbuTarget *target, const char *name);
@@ -278,6 +291,19 @@ extern void dbu_bulk_columns_settle(DbuBulkCall *call, const Oid *given);
 extern int	dbu_bulk_column_position(const DbuBulkCall *call, const DbuColumn *column);
 extern DbuShape *dbu_bulk_shape_get(DbuBulkCall *call, const Bitmapset *present);
 extern DbuShape *dbu_bulk_shape_full(DbuBulkCall *call);
+
+/* unite.c */
+extern bool dbu_bulk_unites(const DbuBulkCall *call);
+extern void dbu_bulk_unite(DbuBulkCall *call, DbuBatch *batch);
+extern void dbu_bulk_fill_defaults(DbuBulkCall *call, DbuBatch *batch, const Bitmapset *present);
+extern bool dbu_bulk_has_idle(DbuBulkCall *call, const DbuShape *shape);
+extern char *dbu_bulk_idle_sql(DbuBulkCall *call, const DbuShape *shape);
+extern char *dbu_bulk_united_value(DbuBulkCall *call, const DbuShape *shape, int position, char *value);
+
+/* default.c */
+extern bool dbu_bulk_default_is_stable(DbuBulkCall *call, int position);
+extern Datum dbu_bulk_default_value(DbuBulkCall *call, int position, bool *isnull);
+extern void dbu_bulk_default_reset(DbuBulkCall *call);
 
 /* rows.c, json.c */
 extern DbuSource *dbu_bulk_rows_open(DbuBulkCall *call, Datum rows, Oid type);
@@ -322,6 +348,8 @@ extern char *dbu_bulk_match_sql(DbuBulkCall *call, DbuShape *shape);
 extern bool dbu_bulk_sets(DbuBulkCall *call, const DbuShape *shape, int position);
 extern bool dbu_bulk_sets_any(DbuBulkCall *call, const DbuShape *shape);
 extern bool dbu_bulk_compares(DbuBulkCall *call, const DbuShape *shape);
+extern bool dbu_bulk_tells_equal(DbuBulkCall *call, const DbuShape *shape);
+extern bool dbu_bulk_upserts(const DbuBulkCall *call);
 extern bool dbu_bulk_returns_xmax(const DbuBulkCall *call, const DbuShape *shape);
 
 /* insert.c, update.c, delete.c: what to do with a batch */
@@ -338,6 +366,7 @@ extern void dbu_bulk_note_error(DbuBulkCall *call, int64 ord, const char *sqlsta
 /* explain.c */
 extern char *dbu_bulk_route_reason(const DbuBulkCall *call, int64 nrows);
 extern int64 dbu_bulk_slice_limit(const DbuBulkCall *call);
+extern const char *dbu_bulk_one_statement(const DbuBulkCall *call, bool *strict);
 
 /* result.c */
 extern Datum dbu_bulk_result_form(DbuBulkCall *call, FunctionCallInfo fcinfo,

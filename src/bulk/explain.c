@@ -18,13 +18,43 @@
 
 PG_FUNCTION_INFO_V1(dbutil_bulk_explain);
 
+/*
+ * Why slices would show that one statement would not have; NULL: they would
+ * not.  strict: neither may there be several statements.
+ */
+const char *
+dbu_bulk_one_statement(const DbuBulkCall *call, bool *strict)
+{
+	const DbuTarget *target = call->target;
+
+	*strict = true;
+	if (target->one_statement[call->op] != NULL)
+		return target->one_statement[call->op];
+	if (call->op == DBU_BULK_DELETE && target->referenced)
+		return "foreign keys to the table would be checked for each slice";
+	for (int i = 0; (call->op == DBU_BULK_UPDATE || dbu_bulk_upserts(call)) && i < call->ncolumns; i++)
+	{
+		const DbuColumn *column = call->columns[i];
+
+		if (list_member_ptr(target->referenced_columns, column) &&
+			(call->update_columns != NIL
+			 ? list_member_ptr(call->update_columns, column)
+			 : !dbu_bulk_key_has(call->key, column)))
+			return psprintf("foreign keys to column \"%s\" would be checked for each slice", column->name);
+	}
+	*strict = false;
+	return target->after_row[call->op];
+}
+
 /* Rows that a slice may have. */
 int64
 dbu_bulk_slice_limit(const DbuBulkCall *call)
 {
+	bool		strict;
+
 	if (call->opt.chunk_rows > 0)
 		return call->opt.chunk_rows;
-	if (call->target->one_statement[call->op] != NULL)
+	if (dbu_bulk_one_statement(call, &strict) != NULL)
 		return PG_INT64_MAX;
 	return dbu_bulk_chunk_rows;
 }
@@ -34,6 +64,7 @@ char *
 dbu_bulk_route_reason(const DbuBulkCall *call, int64 nrows)
 {
 	StringInfoData text;
+	bool		strict;
 
 	initStringInfo(&text);
 	appendStringInfoString(&text, "statements through SPI work for every kind of target");
@@ -47,7 +78,14 @@ dbu_bulk_route_reason(const DbuBulkCall *call, int64 nrows)
 			appendStringInfoString(&text, "; the planner chooses the join, no index on the target is sure to serve the key");
 	}
 	if (dbu_bulk_slice_limit(call) == PG_INT64_MAX)
-		appendStringInfo(&text, "; one statement: %s", call->target->one_statement[call->op]);
+	{
+		const char *reason = dbu_bulk_one_statement(call, &strict);
+
+		if (call->nbatches > 1 && !dbu_bulk_unites(call) && !call->opt.dry_run)
+			appendStringInfo(&text, "; no slices, but a statement for each run of rows with the same columns: %s", reason);
+		else
+			appendStringInfo(&text, "; one statement: %s", reason);
+	}
 	return text.data;
 }
 

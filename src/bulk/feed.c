@@ -9,7 +9,8 @@
  * already are locked, all rows of the call are sorted by key, not only those
  * of a slice.  A plain insert keeps the order of the input, so that sequences
  * number the rows as one INSERT would.  Rows of several shapes go run by run,
- * a statement for each stretch of one shape: that keeps either order.
+ * a statement for each stretch of one shape: that keeps either order.  Where
+ * several statements would show they are united (unite.c).
  *
  *-------------------------------------------------------------------------
  */
@@ -27,6 +28,7 @@ typedef struct Feed
 	DbuBulkCall *call;
 	void		(*flush) (DbuBulkCall *call, DbuBatch *batch);
 	int64		slice_limit;
+	bool		unite;			/* rows of all shapes into one batch */
 	int64		slice_rows;		/* in the slice so far */
 	DbuBatch   *open;			/* the batch being filled, or NULL */
 	SortSupport keys;			/* compares keys of rows */
@@ -57,6 +59,9 @@ flush_open(Feed *feed)
 	CHECK_FOR_INTERRUPTS();
 	feed->open = NULL;
 	oldcxt = MemoryContextSwitchTo(feed->call->mcxt);
+	feed->call->nbatches++;
+	if (batch->shape_ids != NULL)
+		dbu_bulk_unite(feed->call, batch);
 	feed->flush(feed->call, batch);
 	MemoryContextSwitchTo(oldcxt);
 	tuplestore_end(batch->store);
@@ -83,13 +88,18 @@ emit(Feed *feed, DbuShape *shape, Datum *values, bool *nulls)
 	MemoryContext oldcxt;
 	DbuBatch   *batch;
 
-	if (feed->open != NULL && feed->open->shape != shape)
+	if (feed->open != NULL && feed->open->shape != shape && !feed->unite)
 		flush_open(feed);
 
 	oldcxt = MemoryContextSwitchTo(call->slice_mcxt);
 	if (feed->open == NULL)
 		feed->open = begin_batch(shape);
 	batch = feed->open;
+	if (batch->shape != shape && !bms_is_member(shape->id, batch->shape_ids))
+	{
+		batch->shape_ids = bms_add_member(batch->shape_ids, batch->shape->id);
+		batch->shape_ids = bms_add_member(batch->shape_ids, shape->id);
+	}
 	if (batch->nstates == batch->max_states)
 	{
 		batch->max_states *= 2;
@@ -273,7 +283,6 @@ dbu_bulk_feed(DbuBulkCall *call, DbuSource *source,
 
 	call->slice_mcxt = AllocSetContextCreate(call->mcxt, "dbutil bulk slice",
 											 ALLOCSET_DEFAULT_SIZES);
-	feed.slice_limit = dbu_bulk_slice_limit(call);
 
 	while (source->next(source, row))
 	{
@@ -284,6 +293,8 @@ dbu_bulk_feed(DbuBulkCall *call, DbuSource *source,
 		if (slot == NULL)
 		{
 			/* what the columns are may be known only after the first row */
+			feed.slice_limit = dbu_bulk_slice_limit(call);
+			feed.unite = dbu_bulk_unites(call);
 			if (sorts(call))
 				sort = begin_sort(&feed);
 			slot = MakeSingleTupleTableSlot(call->desc, &TTSOpsVirtual);

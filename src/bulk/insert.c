@@ -16,13 +16,6 @@
 #include "miscadmin.h"
 #include "utils/acl.h"
 
-static bool
-updates(const DbuBulkCall *call)
-{
-	return call->opt.on_conflict == DBU_CONFLICT_UPDATE ||
-		call->opt.on_conflict == DBU_CONFLICT_UPDATE_IF_CHANGED;
-}
-
 /*
  * May rows be matched with the target?  ON CONFLICT with a conflict target
  * needs the right to read the key in any case.
@@ -32,7 +25,7 @@ can_match(const DbuBulkCall *call, const DbuShape *shape)
 {
 	if (!dbu_bulk_key_supplied(call, shape))
 		return false;
-	return updates(call) || call->opt.conflict_columns != NIL ||
+	return dbu_bulk_upserts(call) || call->opt.conflict_columns != NIL ||
 		pg_class_aclcheck(call->target->relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
 }
 
@@ -65,12 +58,12 @@ dry_run(DbuBulkCall *call, DbuBatch *batch)
 	matched = count_matched(call, batch);
 	equal = dbu_bulk_count(batch, DBU_ROW_UNCHANGED);
 	res->inserted += n - matched;
-	if (updates(call) && dbu_bulk_sets_any(call, batch->shape))
+	if (dbu_bulk_upserts(call) && dbu_bulk_sets_any(call, batch->shape))
 	{
 		res->updated += matched - equal;
 		res->unchanged += equal;
 	}
-	else if (updates(call))
+	else if (dbu_bulk_upserts(call))
 		res->unchanged += matched;
 	else
 		res->conflicts += matched;
@@ -134,7 +127,7 @@ dbu_bulk_insert_flush(DbuBulkCall *call, DbuBatch *batch)
 		return;
 	}
 
-	if (updates(call) && !xmax && dbu_bulk_sets_any(call, batch->shape))
+	if (dbu_bulk_upserts(call) && !xmax && dbu_bulk_sets_any(call, batch->shape))
 		before = count_matched(call, batch);
 	if (xmax)
 		run.answer = DBU_ANSWER_TRUE;

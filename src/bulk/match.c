@@ -20,7 +20,7 @@ void
 dbu_bulk_match(DbuBulkCall *call, DbuBatch *batch, DbuRowState state)
 {
 	DbuRun		run = {
-		.answer = dbu_bulk_compares(call, batch->shape) ? DBU_ANSWER_POS_EQUAL : DBU_ANSWER_POS,
+		.answer = dbu_bulk_tells_equal(call, batch->shape) ? DBU_ANSWER_POS_EQUAL : DBU_ANSWER_POS,
 		.state = state,
 		.steer = dbu_bulk_key_steers(call, batch->nrows),
 	};
@@ -50,6 +50,7 @@ dbu_bulk_settle_rule(DbuBulkCall *call, DbuBatch *batch, int64 *done, int64 proc
 	int64		written = Min(processed, batch->nrows);
 	int64		rest = batch->nrows - written;
 	int64		missing = 0;
+	int64		unchanged = 0;
 
 	if (rest > 0)
 	{
@@ -58,10 +59,12 @@ dbu_bulk_settle_rule(DbuBulkCall *call, DbuBatch *batch, int64 *done, int64 proc
 		if (call->op == DBU_BULK_DELETE)
 			missing = Max(missing - written, 0);
 		missing = Min(missing, rest);
+		unchanged = Min(dbu_bulk_count(batch, DBU_ROW_UNCHANGED), rest - missing);
 	}
 	*done += written;
 	call->res.missing += missing;
-	call->res.suppressed += rest - missing;
+	call->res.unchanged += unchanged;
+	call->res.suppressed += rest - missing - unchanged;
 }
 
 /* A dry run found what would be an error: keep the first one of the input. */

@@ -42,13 +42,19 @@ dbu_bulk_sets_any(DbuBulkCall *call, const DbuShape *shape)
 	return false;
 }
 
+/* Does the insert update what is there? */
+bool
+dbu_bulk_upserts(const DbuBulkCall *call)
+{
+	return call->opt.on_conflict == DBU_CONFLICT_UPDATE ||
+		call->opt.on_conflict == DBU_CONFLICT_UPDATE_IF_CHANGED;
+}
+
 /* Does the insert tell by xmax which rows it inserted and which it updated? */
 bool
 dbu_bulk_returns_xmax(const DbuBulkCall *call, const DbuShape *shape)
 {
-	return (call->opt.on_conflict == DBU_CONFLICT_UPDATE ||
-			call->opt.on_conflict == DBU_CONFLICT_UPDATE_IF_CHANGED) &&
-		call->target->tells_xmax &&
+	return dbu_bulk_upserts(call) && call->target->tells_xmax &&
 		dbu_bulk_sets_any((DbuBulkCall *) call, shape);
 }
 
@@ -63,11 +69,15 @@ append_match(StringInfo sql, const DbuBulkCall *call)
 
 /* The new value of a column that an update sets. */
 static char *
-new_value(const DbuBulkCall *call, int position)
+new_value(DbuBulkCall *call, const DbuShape *shape, int position)
 {
+	char	   *value;
+
 	if (call->opt.nulls_keep)
-		return psprintf("COALESCE(s.c%d, t.%s)", position + 1, call->columns[position]->quoted);
-	return psprintf("s.c%d", position + 1);
+		value = psprintf("COALESCE(s.c%d, t.%s)", position + 1, call->columns[position]->quoted);
+	else
+		value = psprintf("s.c%d", position + 1);
+	return dbu_bulk_united_value(call, shape, position, value);
 }
 
 /* function(ROW(old values), ROW(new values)); excluded: those of ON CONFLICT */
@@ -90,7 +100,7 @@ append_image(StringInfo sql, DbuBulkCall *call, DbuShape *shape, const char *fun
 		if (excluded)
 			appendStringInfo(&after, "%sexcluded.%s", comma, quoted);
 		else
-			appendStringInfo(&after, "%s%s", comma, new_value(call, i));
+			appendStringInfo(&after, "%s%s", comma, new_value(call, shape, i));
 		comma = ", ";
 	}
 	appendStringInfo(sql, "), ROW(%s))", after.data);
@@ -187,11 +197,13 @@ dbu_bulk_update_sql(DbuBulkCall *call, DbuShape *shape)
 	{
 		if (!dbu_bulk_sets(call, shape, i))
 			continue;
-		appendStringInfo(&sql, "%s%s = %s", comma, call->columns[i]->quoted, new_value(call, i));
+		appendStringInfo(&sql, "%s%s = %s", comma, call->columns[i]->quoted, new_value(call, shape, i));
 		comma = ", ";
 	}
 	appendStringInfoString(&sql, " FROM " DBU_FEED_NAME " AS s WHERE ");
 	append_match(&sql, call);
+	if (dbu_bulk_has_idle(call, shape))
+		appendStringInfo(&sql, " AND NOT %s", dbu_bulk_idle_sql(call, shape));
 	if (call->opt.skip_unchanged)
 	{
 		appendStringInfoString(&sql, " AND ");
@@ -217,8 +229,9 @@ dbu_bulk_delete_sql(DbuBulkCall *call, DbuShape *shape)
 }
 
 /*
- * Which rows have a match?  Where equal rows are left alone it is also
- * answered whether the update would leave the match as it is.
+ * Which rows have a match?  Where equal rows are left alone, or some rows set
+ * nothing, it is also answered whether the update would leave the match as it
+ * is.
  */
 char *
 dbu_bulk_match_sql(DbuBulkCall *call, DbuShape *shape)
@@ -232,6 +245,8 @@ dbu_bulk_match_sql(DbuBulkCall *call, DbuShape *shape)
 		appendStringInfoString(&sql, ", ");
 		append_image(&sql, call, shape, "record_image_eq", false);
 	}
+	else if (dbu_bulk_has_idle(call, shape))
+		appendStringInfo(&sql, ", %s", dbu_bulk_idle_sql(call, shape));
 	appendStringInfo(&sql, " FROM " DBU_FEED_NAME " AS s, %s AS t WHERE ", call->target->sql_name);
 	append_match(&sql, call);
 	return sql.data;
@@ -243,4 +258,11 @@ dbu_bulk_compares(DbuBulkCall *call, const DbuShape *shape)
 {
 	return (call->opt.skip_unchanged || call->opt.on_conflict == DBU_CONFLICT_UPDATE_IF_CHANGED) &&
 		dbu_bulk_sets_any(call, shape);
+}
+
+/* Does the query for matches answer whether they would change? */
+bool
+dbu_bulk_tells_equal(DbuBulkCall *call, const DbuShape *shape)
+{
+	return dbu_bulk_compares(call, shape) || dbu_bulk_has_idle(call, shape);
 }

@@ -7,17 +7,28 @@
  * Whether a write is allowed is not asked here: the statements that are run
  * answer that, as they do for plain SQL.
  *
+ * PostgreSQL checks foreign keys and fires AFTER triggers when a statement
+ * ends.  So slices would show wherever rows of one slice need rows of another
+ * to be written first, and in what triggers see: a call with such a target is
+ * one statement unless the caller sets chunk_rows.
+ *
  *-------------------------------------------------------------------------
  */
 #include "bulk/bulk.h"
 
 #include "access/relation.h"
+#include "catalog/partition.h"
 #include "catalog/pg_am_d.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_constraint.h"
 #include "catalog/pg_index.h"
+#include "catalog/pg_inherits.h"
+#include "catalog/pg_trigger.h"
+#include "commands/trigger.h"
 #include "miscadmin.h"
 #include "rewrite/prs2lock.h"
 #include "utils/acl.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -81,17 +92,108 @@ load_indexes(DbuTarget *target, Relation rel)
 	return deferrable;
 }
 
+/* Does rel refer to a relation of the family? */
 static bool
-references_itself(Relation rel)
+refers_to(Relation rel, List *family)
 {
 	ListCell   *lc;
 
 	foreach(lc, RelationGetFKeyList(rel))
 	{
-		if (((ForeignKeyCacheInfo *) lfirst(lc))->confrelid == RelationGetRelid(rel))
+		if (list_member_oid(family, ((ForeignKeyCacheInfo *) lfirst(lc))->confrelid))
 			return true;
 	}
 	return false;
+}
+
+/* Columns of the target that a foreign key refers to, by name: partitions order theirs as they like. */
+static void
+load_referenced_columns(DbuTarget *target, Oid constraint)
+{
+	HeapTuple	tuple = SearchSysCache1(CONSTROID, ObjectIdGetDatum(constraint));
+	Oid			relid;
+	ArrayType  *keys;
+	bool		isnull;
+
+	if (!HeapTupleIsValid(tuple))
+		return;
+	relid = ((Form_pg_constraint) GETSTRUCT(tuple))->confrelid;
+	keys = DatumGetArrayTypeP(SysCacheGetAttr(CONSTROID, tuple, Anum_pg_constraint_confkey, &isnull));
+	for (int i = 0; !isnull && i < ARR_DIMS(keys)[0]; i++)
+	{
+		char	   *name = get_attname(relid, ((int16 *) ARR_DATA_PTR(keys))[i], true);
+		const DbuColumn *column = name ? dbu_bulk_target_find(target, name) : NULL;
+
+		if (column != NULL)
+			target->referenced_columns = list_append_unique_ptr(target->referenced_columns, (void *) column);
+	}
+	ReleaseSysCache(tuple);
+}
+
+/* What happens at the end of a statement on rel, which is the target or below it. */
+static void
+load_end_of_statement(DbuTarget *target, Relation rel)
+{
+	TriggerDesc *triggers = rel->trigdesc;
+	const char *reason = "triggers for each row that fire after the statement would see the slices";
+
+	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
+	{
+		const Trigger *trigger = &triggers->triggers[i];
+
+		if (RI_FKey_trigger_type(trigger->tgfoid) == RI_TRIGGER_PK)
+		{
+			target->referenced = true;
+			load_referenced_columns(target, trigger->tgconstraint);
+		}
+		if (trigger->tgisinternal || !TRIGGER_FOR_ROW(trigger->tgtype) || !TRIGGER_FOR_AFTER(trigger->tgtype))
+			continue;
+		if (TRIGGER_FOR_INSERT(trigger->tgtype) || TRIGGER_FOR_UPDATE(trigger->tgtype))
+			target->after_row[DBU_BULK_INSERT] = reason;	/* ON CONFLICT DO UPDATE fires both */
+		if (TRIGGER_FOR_UPDATE(trigger->tgtype))
+			target->after_row[DBU_BULK_UPDATE] = reason;
+		if (TRIGGER_FOR_DELETE(trigger->tgtype))
+			target->after_row[DBU_BULK_DELETE] = reason;
+	}
+}
+
+/*
+ * The foreign keys and row triggers of the target and of what is below it.
+ * Answers whether the family refers to itself.  An insert locks partitions
+ * only as rows get there, so their own facts are left alone then; what they
+ * have from the table above is known without them.
+ */
+static bool
+load_family(DbuTarget *target, Relation rel, DbuBulkOp op)
+{
+	List	   *family = list_make1_oid(target->relid);
+	List	   *below = NIL;
+	bool		result;
+	ListCell   *lc;
+
+	if (rel->rd_rel->relispartition)
+		family = list_concat(family, get_partition_ancestors(target->relid));
+	if (rel->rd_rel->relhassubclass)
+	{
+		below = find_all_inheritors(target->relid, op == DBU_BULK_INSERT ? NoLock : AccessShareLock, NULL);
+		below = list_delete_oid(below, target->relid);
+		family = list_concat_unique_oid(family, below);
+	}
+
+	load_end_of_statement(target, rel);
+	result = refers_to(rel, family);
+	foreach(lc, below)
+	{
+		Relation	child;
+
+		if (op == DBU_BULK_INSERT)
+			break;
+		child = relation_open(lfirst_oid(lc), NoLock);
+		load_end_of_statement(target, child);
+		result |= refers_to(child, family);
+		relation_close(child, NoLock);
+	}
+	return result;
 }
 
 static void
@@ -172,11 +274,12 @@ check_kind(Relation rel)
 }
 
 DbuTarget *
-dbu_bulk_target_load(Oid relid)
+dbu_bulk_target_load(Oid relid, DbuBulkOp op)
 {
 	DbuTarget  *target = palloc0(sizeof(DbuTarget));
 	Relation	rel = try_relation_open(relid, AccessShareLock);
 	const char *one_statement = NULL;
+	bool		refers;
 	bool		plain;
 
 	if (rel == NULL)
@@ -197,20 +300,21 @@ dbu_bulk_target_load(Oid relid)
 
 	/* partitions and children may have triggers of their own */
 	plain = target->relkind == RELKIND_RELATION && !rel->rd_rel->relhassubclass;
-	for (int op = 0; op < DBU_BULK_NOPS; op++)
-		target->may_suppress[op] = !plain || target->row_security;
+	for (int i = 0; i < DBU_BULK_NOPS; i++)
+		target->may_suppress[i] = !plain || target->row_security;
 
+	refers = load_family(target, rel, op);
 	if (target->relkind == RELKIND_VIEW)
 		one_statement = "what lies below the view may see the slices";
 	else if (target->relkind != RELKIND_FOREIGN_TABLE)
 	{
 		if (load_indexes(target, rel))
 			one_statement = "a deferrable unique constraint would be checked for each slice";
-		else if (references_itself(rel))
+		else if (refers)
 			one_statement = "a foreign key to the table itself would be checked for each slice";
 	}
-	for (int op = 0; op < DBU_BULK_NOPS; op++)
-		target->one_statement[op] = one_statement;
+	for (int i = 0; i < DBU_BULK_NOPS; i++)
+		target->one_statement[i] = one_statement;
 	load_triggers(target, rel);
 	load_rules(target, rel);
 

@@ -30,6 +30,8 @@ insert_missing(DbuBulkCall *call, DbuBatch *batch)
 	DbuRun		run = {.answer = DBU_ANSWER_NONE};
 	int64		inserted;
 
+	if (rest->shape->members != NIL)
+		dbu_bulk_fill_defaults(call, rest, rest->shape->present);
 	inserted = dbu_bulk_run(call, rest, DBU_PLAN_INSERT_MISSING,
 							dbu_bulk_insert_missing_sql, &run);
 	inserted = Min(inserted, rest->nrows);	/* a rule may have made more of it */
@@ -113,7 +115,8 @@ dbu_bulk_update_flush(DbuBulkCall *call, DbuBatch *batch)
 
 	open = dbu_bulk_count(batch, DBU_ROW_OPEN);
 	if (open > 0 &&
-		(!sets || call->opt.skip_unchanged || call->target->may_suppress[DBU_BULK_UPDATE]))
+		(!sets || call->opt.skip_unchanged || call->target->may_suppress[DBU_BULK_UPDATE] ||
+		 dbu_bulk_has_idle(call, batch->shape)))
 	{
 		dbu_bulk_settle_open(call, batch, sets ? DBU_ROW_SUPPRESSED : DBU_ROW_UNCHANGED);
 		open = dbu_bulk_count(batch, DBU_ROW_OPEN);
