@@ -58,11 +58,27 @@ dbu_bulk_call_begin(DbuBulkOp op, Oid relid)
 	return call;
 }
 
+/*
+ * The type of an argument as the function declares it.  Which one of the
+ * overloads is called is what matters, and a fast-path call (PQfn) has no
+ * expression to ask.
+ */
+static Oid
+declared_type(FunctionCallInfo fcinfo, int arg)
+{
+	Oid		   *types;
+	int			n;
+
+	(void) get_func_signature(fcinfo->flinfo->fn_oid, &types, &n);
+	Assert(arg < n);
+	return types[arg];
+}
+
 /* The rows in whatever form they came: jsonb, json, text or an array. */
 static DbuSource *
 open_source(DbuBulkCall *call, FunctionCallInfo fcinfo)
 {
-	Oid			type = get_fn_expr_argtype(fcinfo->flinfo, 1);
+	Oid			type = declared_type(fcinfo, 1);
 	Datum		rows = PG_GETARG_DATUM(1);
 
 	if (type == JSONOID || type == TEXTOID)
@@ -76,7 +92,7 @@ open_source(DbuBulkCall *call, FunctionCallInfo fcinfo)
 	}
 	if (type == JSONBOID)
 		return dbu_bulk_json_open(call, rows);
-	return dbu_bulk_rows_open(call, rows, type);
+	return dbu_bulk_rows_open(call, rows);
 }
 
 static Datum
@@ -104,8 +120,7 @@ bulk_call(FunctionCallInfo fcinfo, DbuBulkOp op,
 	call = dbu_bulk_call_begin(op, PG_GETARG_OID(0));
 	dbu_bulk_options_from_args(call, fcinfo);
 	source = open_source(call, fcinfo);
-	if (source != NULL)
-		dbu_bulk_feed(call, source, flush);
+	dbu_bulk_feed(call, source, flush);
 
 	INSTR_TIME_SET_CURRENT(end);
 	INSTR_TIME_SUBTRACT(end, start);

@@ -16,6 +16,7 @@
  *		default.c	the default of a column that a row does not supply
  *		sql.c		the text of the statements
  *		exec.c		one statement over one batch, through SPI
+ *		counted.c	the same for ON CONFLICT, which tells more there
  *		match.c		which rows have a match in the target
  *		insert.c update.c delete.c	what to run over a batch, and what became of its rows
  *		result.c	counters -> dbutil.bulk_result
@@ -44,6 +45,7 @@
 #include "nodes/execnodes.h"
 #include "nodes/pg_list.h"
 #include "utils/hsearch.h"
+#include "utils/queryenvironment.h"
 #include "utils/tuplestore.h"
 
 typedef enum DbuBulkOp
@@ -146,6 +148,10 @@ typedef struct DbuKey
 	Oid		   *less;			/* operators to sort by */
 	bool		comparable;		/* all of these exist */
 	bool		nulls_equal;	/* NULLS NOT DISTINCT */
+	Bitmapset  *asked;			/* key columns whose default was asked for ... */
+	Bitmapset  *filled;			/* ... and of these, by position, those that all rows share */
+	Datum	   *fill_values;
+	bool	   *fill_nulls;
 	char	   *index_name;		/* an index that finds rows by this key, or NULL */
 } DbuKey;
 
@@ -280,6 +286,7 @@ pg_noreturn extern void dbu_bulk_error_unknown(const DbuTarget *target, const ch
 /* key.c */
 extern void dbu_bulk_key_resolve(DbuBulkCall *call);
 extern void dbu_bulk_key_settle(DbuBulkCall *call);
+extern void dbu_bulk_key_fill(DbuBulkCall *call, DbuRow *row);
 extern bool dbu_bulk_key_supplied(const DbuBulkCall *call, const DbuShape *shape);
 extern bool dbu_bulk_key_has(const DbuKey *key, const DbuColumn *column);
 extern char *dbu_bulk_key_text(const DbuBulkCall *call, const Datum *values, const bool *nulls);
@@ -291,6 +298,7 @@ extern void dbu_bulk_columns_settle(DbuBulkCall *call, const Oid *given);
 extern int	dbu_bulk_column_position(const DbuBulkCall *call, const DbuColumn *column);
 extern DbuShape *dbu_bulk_shape_get(DbuBulkCall *call, const Bitmapset *present);
 extern DbuShape *dbu_bulk_shape_full(DbuBulkCall *call);
+extern DbuShape *dbu_bulk_shape_empty(DbuBulkCall *call);
 
 /* unite.c */
 extern bool dbu_bulk_unites(const DbuBulkCall *call);
@@ -306,7 +314,7 @@ extern Datum dbu_bulk_default_value(DbuBulkCall *call, int position, bool *isnul
 extern void dbu_bulk_default_reset(DbuBulkCall *call);
 
 /* rows.c, json.c */
-extern DbuSource *dbu_bulk_rows_open(DbuBulkCall *call, Datum rows, Oid type);
+extern DbuSource *dbu_bulk_rows_open(DbuBulkCall *call, Datum rows);
 extern DbuSource *dbu_bulk_json_open(DbuBulkCall *call, Datum rows);
 
 /* feed.c */
@@ -331,12 +339,17 @@ typedef struct DbuRun
 	DbuAnswer	answer;
 	DbuRowState state;
 	bool		steer;			/* out of a join over the key make a nested loop */
+	bool		counted;		/* ON CONFLICT: run it where it tells what it did */
 	int64		yes;			/* out */
+	int64		conflicts;		/* out, if still counted: rows that met another one ... */
+	int64		kept;			/* ... of these, left alone by DO UPDATE's condition */
 } DbuRun;
 
 extern int64 dbu_bulk_run(DbuBulkCall *call, DbuBatch *batch, DbuPlanKind kind,
 						  char *(*build) (DbuBulkCall *call, DbuShape *shape),
 						  DbuRun *run);
+extern bool dbu_bulk_run_counted(SPIPlanPtr plan, EphemeralNamedRelation rows, DestReceiver *dest,
+								 DbuRun *run, int64 *processed);
 extern void dbu_bulk_check(DbuBulkCall *call, DbuBatch *batch, const char *sql);
 
 /* sql.c */

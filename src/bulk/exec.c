@@ -21,7 +21,6 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/plancache.h"
-#include "utils/queryenvironment.h"
 
 /* Prepared plans that a call keeps; a plan takes some 10 kB. */
 #define MAX_PLANS 64
@@ -78,7 +77,7 @@ receiver_nothing(DestReceiver *self)
 {
 }
 
-static void
+static EphemeralNamedRelation
 register_batch(DbuBulkCall *call, DbuBatch *batch)
 {
 	EphemeralNamedRelation rel = MemoryContextAllocZero(call->slice_mcxt,
@@ -94,6 +93,7 @@ register_batch(DbuBulkCall *call, DbuBatch *batch)
 	rc = SPI_register_relation(rel);
 	if (rc != SPI_OK_REL_REGISTER)
 		elog(ERROR, "SPI_register_relation failed: %s", SPI_result_code_string(rc));
+	return rel;
 }
 
 static void
@@ -190,14 +190,27 @@ dbu_bulk_run(DbuBulkCall *call, DbuBatch *batch, DbuPlanKind kind,
 		.run = run,
 	};
 	SPIExecuteOptions options = {0};
+	EphemeralNamedRelation rel;
 	DbuPlan    *plan;
+	int64		processed;
 	int			rc;
 
 	run->yes = 0;
-	register_batch(call, batch);
+	rel = register_batch(call, batch);
 	plan = get_plan(call, batch->shape, kind, build);
 	if (run->steer)
 		make_nested_loop(plan);
+	if (run->counted)
+	{
+		run->counted = dbu_bulk_run_counted(plan->plan, rel,
+											run->answer != DBU_ANSWER_NONE ? &receiver.pub : None_Receiver,
+											run, &processed);
+		if (run->counted)
+		{
+			unregister_batch();
+			return processed;
+		}
+	}
 	if (run->answer != DBU_ANSWER_NONE)
 		options.dest = &receiver.pub;
 	rc = SPI_execute_plan_extended(plan->plan, &options);

@@ -135,11 +135,18 @@ check_key(const DbuBulkCall *call, const DbuRow *row)
 	}
 }
 
+/* Are duplicates found by the table's own unique index, so that a dry run has to look for them? */
+static bool
+reports_only(const DbuBulkCall *call)
+{
+	return call->op == DBU_BULK_INSERT && call->opt.on_conflict == DBU_CONFLICT_ERROR &&
+		call->opt.duplicates == DBU_DUPLICATES_ERROR;
+}
+
 static bool
 sorts(const DbuBulkCall *call)
 {
-	if (call->op == DBU_BULK_INSERT && call->opt.on_conflict == DBU_CONFLICT_ERROR &&
-		call->opt.duplicates == DBU_DUPLICATES_ERROR)
+	if (reports_only(call) && !call->opt.dry_run)
 		return false;
 	if (call->key == NULL || !call->key->comparable)
 		return false;
@@ -232,6 +239,23 @@ error_duplicate(DbuBulkCall *call, TupleTableSlot *a, TupleTableSlot *b)
 			 : errhint("Give each key once.")));
 }
 
+/* What the real call would fail with at its unique index. */
+static void
+note_duplicate(DbuBulkCall *call, TupleTableSlot *slot)
+{
+	int64		ord = DatumGetInt64(slot->tts_values[DBU_FEED_ORD - 1]);
+	MemoryContext oldcxt;
+
+	if (call->res.first_error_ord != 0 && call->res.first_error_ord < ord)
+		return;
+	oldcxt = MemoryContextSwitchTo(call->slice_mcxt);
+	dbu_bulk_note_error(call, ord, "23505",
+						psprintf("Key %s is in the rows more than once.",
+								 dbu_bulk_key_text(call, slot->tts_values + DBU_FEED_FIRST - 1,
+												   slot->tts_isnull + DBU_FEED_FIRST - 1)));
+	MemoryContextSwitchTo(oldcxt);
+}
+
 /* Hand out sorted rows; of several with one key at most one. */
 static void
 emit_sorted(Feed *feed, Tuplesortstate *sort)
@@ -246,12 +270,20 @@ emit_sorted(Feed *feed, Tuplesortstate *sort)
 		TupleTableSlot *swap = held;
 
 		slot_getallattrs(next);
+		if (have && !dbu_bulk_key_supplied(call, slot_shape(call, next)))
+		{
+			/* what its key will be is not known; rows of one key may lie on both sides of it */
+			emit(feed, slot_shape(call, next), next->tts_values, next->tts_isnull);
+			continue;
+		}
 		if (have && same_key(feed, held, next))
 		{
-			if (call->opt.duplicates == DBU_DUPLICATES_ERROR)
+			if (reports_only(call))
+				note_duplicate(call, next);
+			else if (call->opt.duplicates == DBU_DUPLICATES_ERROR)
 				error_duplicate(call, held, next);
 			call->res.conflicts++;
-			if (call->opt.duplicates == DBU_DUPLICATES_FIRST)
+			if (call->opt.duplicates != DBU_DUPLICATES_LAST)
 				continue;
 		}
 		else if (have)
@@ -269,7 +301,24 @@ emit_sorted(Feed *feed, Tuplesortstate *sort)
 /* ---------- the call ---------- */
 
 /*
- * Read all rows of source and pass them to flush, batch by batch.
+ * Without rows the statement runs as well: it checks privileges, and fires
+ * triggers for each statement, as plain SQL does when it finds no rows.
+ */
+static void
+flush_empty(Feed *feed)
+{
+	MemoryContext oldcxt = MemoryContextSwitchTo(feed->call->mcxt);
+	DbuShape   *shape = dbu_bulk_shape_empty(feed->call);
+
+	MemoryContextSwitchTo(feed->call->slice_mcxt);
+	feed->open = begin_batch(shape);
+	MemoryContextSwitchTo(oldcxt);
+	flush_open(feed);
+}
+
+/*
+ * Read all rows of source and pass them to flush, batch by batch.  source may
+ * be NULL: no rows, and nothing that says what they would be.
  */
 void
 dbu_bulk_feed(DbuBulkCall *call, DbuSource *source,
@@ -279,12 +328,12 @@ dbu_bulk_feed(DbuBulkCall *call, DbuSource *source,
 	Tuplesortstate *sort = NULL;
 	TupleTableSlot *slot = NULL;
 	int			nattrs = 0;
-	DbuRow	   *row = &source->row;
+	DbuRow	   *row = source ? &source->row : NULL;
 
 	call->slice_mcxt = AllocSetContextCreate(call->mcxt, "dbutil bulk slice",
 											 ALLOCSET_DEFAULT_SIZES);
 
-	while (source->next(source, row))
+	while (source != NULL && source->next(source, row))
 	{
 		CHECK_FOR_INTERRUPTS();
 		call->res.rows_in++;
@@ -300,6 +349,8 @@ dbu_bulk_feed(DbuBulkCall *call, DbuSource *source,
 			slot = MakeSingleTupleTableSlot(call->desc, &TTSOpsVirtual);
 			nattrs = call->desc->natts;
 		}
+		if (sort != NULL && call->op == DBU_BULK_INSERT)
+			dbu_bulk_key_fill(call, row);
 
 		ExecClearTuple(slot);
 		memset(slot->tts_isnull, false, nattrs * sizeof(bool));
@@ -322,6 +373,8 @@ dbu_bulk_feed(DbuBulkCall *call, DbuSource *source,
 		tuplesort_end(sort);
 	}
 	end_slice(&feed);
+	if (call->res.rows_in == 0)
+		flush_empty(&feed);
 	if (slot != NULL)
 		ExecDropSingleTupleTableSlot(slot);
 }
@@ -379,6 +432,7 @@ char *
 dbu_bulk_first(DbuBulkCall *call, DbuBatch *batch, DbuRowState state, int64 *ord)
 {
 	TupleTableSlot *slot = MakeSingleTupleTableSlot(call->desc, &TTSOpsMinimalTuple);
+	TupleTableSlot *first = MakeSingleTupleTableSlot(call->desc, &TTSOpsMinimalTuple);
 	char	   *text = NULL;
 
 	*ord = 0;
@@ -391,14 +445,21 @@ dbu_bulk_first(DbuBulkCall *call, DbuBatch *batch, DbuRowState state, int64 *ord
 		CHECK_FOR_INTERRUPTS();
 		if (slot_state(batch, slot) != state)
 			continue;
-		slot_getallattrs(slot);
+		slot_getsomeattrs(slot, DBU_FEED_ORD);
 		this = DatumGetInt64(slot->tts_values[DBU_FEED_ORD - 1]);
-		if (text != NULL && this > *ord)
+		if (!TTS_EMPTY(first) && this > *ord)
 			continue;
 		*ord = this;
-		text = dbu_bulk_key_text(call, slot->tts_values + DBU_FEED_FIRST - 1,
-								 slot->tts_isnull + DBU_FEED_FIRST - 1);
+		ExecCopySlot(first, slot);
+	}
+	/* its text only now: the batch may be in the very order that replaces each by the next */
+	if (!TTS_EMPTY(first))
+	{
+		slot_getallattrs(first);
+		text = dbu_bulk_key_text(call, first->tts_values + DBU_FEED_FIRST - 1,
+								 first->tts_isnull + DBU_FEED_FIRST - 1);
 	}
 	ExecDropSingleTupleTableSlot(slot);
+	ExecDropSingleTupleTableSlot(first);
 	return text;
 }

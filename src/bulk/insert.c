@@ -4,15 +4,16 @@
  *	  Insert a batch, and tell what became of its rows.
  *
  * INSERT cannot return anything of the row it was given, so counters come
- * from the number of rows processed and, for ON CONFLICT DO UPDATE, from xmax:
- * a row that was inserted has none, one that was updated carries the lock of
- * the conflict.  Where xmax may not be read or is not told (see target.c), the
- * rows that have a match before are counted instead.
+ * from the number of rows processed and from what ON CONFLICT counts itself
+ * (counted.c).  DO UPDATE also tells by xmax: a row that was inserted has none,
+ * one that was updated carries the lock of the conflict; but xmax may not be
+ * read everywhere (see target.c).
  *
  *-------------------------------------------------------------------------
  */
 #include "bulk/bulk.h"
 
+#include "catalog/pg_class.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 
@@ -27,12 +28,6 @@ can_match(const DbuBulkCall *call, const DbuShape *shape)
 		return false;
 	return dbu_bulk_upserts(call) || call->opt.conflict_columns != NIL ||
 		pg_class_aclcheck(call->target->relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK;
-}
-
-static int64
-clamp(int64 value, int64 lower, int64 upper)
-{
-	return Max(lower, Min(value, upper));
 }
 
 /* Rows that have a match now. */
@@ -77,38 +72,19 @@ dry_run(DbuBulkCall *call, DbuBatch *batch)
 	}
 }
 
-/* Rows that ON CONFLICT DO NOTHING did not insert. */
+/*
+ * Rows that ON CONFLICT neither inserted nor updated: kept of them were left as
+ * they are, by DO NOTHING or by the condition of DO UPDATE, the others a
+ * trigger or policy kept out.  What a foreign server does is not told.
+ */
 static void
-settle_nothing(DbuBulkCall *call, DbuBatch *batch, int64 inserted, int64 *counter)
+settle_rest(DbuBulkCall *call, const DbuRun *run, int64 rest, int64 kept, int64 *counter)
 {
-	int64		rest = batch->nrows - inserted;
-	int64		conflicts = rest;
-
-	/* which row was left out is not known, how many have a match is */
-	if (rest > 0 && call->target->may_suppress[DBU_BULK_INSERT] && can_match(call, batch->shape))
-		conflicts = clamp(count_matched(call, batch) - inserted, 0, rest);
-	*counter += conflicts;
-	call->res.suppressed += rest - conflicts;
-}
-
-/* Rows that ON CONFLICT DO UPDATE neither inserted nor updated. */
-static void
-settle_update(DbuBulkCall *call, DbuBatch *batch, int64 processed)
-{
-	int64		rest = batch->nrows - processed;
-	int64		unchanged = 0;
-
-	if (call->opt.on_conflict == DBU_CONFLICT_UPDATE_IF_CHANGED)
-		unchanged = rest;
-	if (unchanged > 0 && call->target->may_suppress[DBU_BULK_INSERT] &&
-		can_match(call, batch->shape))
-	{
-		/* what was written is equal now as well */
-		count_matched(call, batch);
-		unchanged = clamp(dbu_bulk_count(batch, DBU_ROW_UNCHANGED) - processed, 0, rest);
-	}
-	call->res.unchanged += unchanged;
-	call->res.suppressed += rest - unchanged;
+	if (!run->counted || call->target->relkind == RELKIND_FOREIGN_TABLE)
+		kept = rest;
+	kept = Min(kept, rest);
+	*counter += kept;
+	call->res.suppressed += rest - kept;
 }
 
 void
@@ -118,7 +94,6 @@ dbu_bulk_insert_flush(DbuBulkCall *call, DbuBatch *batch)
 	DbuRun		run = {.answer = DBU_ANSWER_NONE};
 	bool		xmax = dbu_bulk_returns_xmax(call, batch->shape);
 	int64		n = batch->nrows;
-	int64		before = 0;
 	int64		processed;
 
 	if (call->opt.dry_run)
@@ -127,8 +102,7 @@ dbu_bulk_insert_flush(DbuBulkCall *call, DbuBatch *batch)
 		return;
 	}
 
-	if (dbu_bulk_upserts(call) && !xmax && dbu_bulk_sets_any(call, batch->shape))
-		before = count_matched(call, batch);
+	run.counted = call->opt.on_conflict != DBU_CONFLICT_ERROR;
 	if (xmax)
 		run.answer = DBU_ANSWER_TRUE;
 	processed = dbu_bulk_run(call, batch, DBU_PLAN_WRITE, dbu_bulk_insert_sql, &run);
@@ -142,7 +116,7 @@ dbu_bulk_insert_flush(DbuBulkCall *call, DbuBatch *batch)
 			break;
 		case DBU_CONFLICT_NOTHING:
 			res->inserted += processed;
-			settle_nothing(call, batch, processed, &res->conflicts);
+			settle_rest(call, &run, n - processed, run.conflicts, &res->conflicts);
 			break;
 		case DBU_CONFLICT_UPDATE:
 		case DBU_CONFLICT_UPDATE_IF_CHANGED:
@@ -150,14 +124,15 @@ dbu_bulk_insert_flush(DbuBulkCall *call, DbuBatch *batch)
 			{
 				/* a row that brings nothing but its key changes nothing */
 				res->inserted += processed;
-				settle_nothing(call, batch, processed, &res->unchanged);
+				settle_rest(call, &run, n - processed, run.conflicts, &res->unchanged);
 				break;
 			}
+			/* inexact only where a BEFORE UPDATE trigger kept rows out */
 			if (!xmax)
-				run.yes = clamp(n - before, 0, processed);
+				run.yes = processed - Min(run.conflicts - run.kept, processed);
 			res->inserted += run.yes;
 			res->updated += processed - run.yes;
-			settle_update(call, batch, processed);
+			settle_rest(call, &run, n - processed, run.kept, &res->unchanged);
 			break;
 	}
 }

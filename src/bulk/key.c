@@ -24,6 +24,7 @@
 #include "nodes/value.h"
 #include "parser/parse_oper.h"
 #include "utils/builtins.h"
+#include "utils/datum.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/syscache.h"
@@ -224,6 +225,8 @@ dbu_bulk_key_resolve(DbuBulkCall *call)
 	key->columns = palloc(sizeof(DbuColumn *) * list_length(names));
 	key->positions = palloc(sizeof(int) * list_length(names));
 	key->equal = palloc(sizeof(char *) * list_length(names));
+	key->fill_values = palloc0(sizeof(Datum) * list_length(names));
+	key->fill_nulls = palloc0(sizeof(bool) * list_length(names));
 	key->less = palloc(sizeof(Oid) * list_length(names));
 	key->equal_op = palloc(sizeof(Oid) * list_length(names));
 	key->comparable = true;
@@ -343,10 +346,54 @@ dbu_bulk_key_supplied(const DbuBulkCall *call, const DbuShape *shape)
 		return false;
 	for (int k = 0; k < key->ncolumns; k++)
 	{
-		if (key->positions[k] < 0 || !bms_is_member(key->positions[k], shape->present))
+		int			position = key->positions[k];
+
+		if (position < 0 ||
+			(!bms_is_member(position, shape->present) && !bms_is_member(position, key->filled)))
 			return false;
 	}
 	return true;
+}
+
+/*
+ * A row to insert that leaves out a column of the key will have its default
+ * there.  Put that into the row, to be compared; the statement still leaves
+ * the column to PostgreSQL.  A default that is another one for each row, as
+ * of a sequence, stays unknown.
+ */
+void
+dbu_bulk_key_fill(DbuBulkCall *call, DbuRow *row)
+{
+	DbuKey	   *key = call->key;
+
+	for (int k = 0; k < key->ncolumns; k++)
+	{
+		int			position = key->positions[k];
+
+		if (position < 0 || bms_is_member(position, row->shape->present) || key->columns[k]->generated)
+			continue;
+		if (!bms_is_member(k, key->asked))
+		{
+			MemoryContext oldcxt = MemoryContextSwitchTo(call->mcxt);
+
+			key->asked = bms_add_member(key->asked, k);
+			if (dbu_bulk_default_is_stable(call, position))
+			{
+				Datum		value = dbu_bulk_default_value(call, position, &key->fill_nulls[k]);
+
+				key->filled = bms_add_member(key->filled, position);
+				if (!key->fill_nulls[k])
+					key->fill_values[k] = datumCopy(value, get_typbyval(key->columns[k]->type),
+													get_typlen(key->columns[k]->type));
+			}
+			MemoryContextSwitchTo(oldcxt);
+		}
+		if (bms_is_member(position, key->filled))
+		{
+			row->values[position] = key->fill_values[k];
+			row->nulls[position] = key->fill_nulls[k];
+		}
+	}
 }
 
 /* (a, b)=(1, x), as in PostgreSQL's own messages about keys */

@@ -76,6 +76,8 @@ dbu_bulk_note_error(DbuBulkCall *call, int64 ord, const char *sqlstate, char *me
 	res->complete = false;
 	if (res->first_error_ord != 0 && res->first_error_ord <= ord)
 		return;
+	if (res->first_message != NULL)
+		pfree(res->first_message);
 	res->first_error_ord = ord;
 	res->first_sqlstate = sqlstate;
 	res->first_message = MemoryContextStrdup(call->mcxt, message);

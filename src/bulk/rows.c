@@ -311,7 +311,7 @@ open_values(ArraySource *source, Oid element)
 
 /* NULL where there are no rows to say what they are. */
 DbuSource *
-dbu_bulk_rows_open(DbuBulkCall *call, Datum rows, Oid type)
+dbu_bulk_rows_open(DbuBulkCall *call, Datum rows)
 {
 	ArraySource *source = palloc0(sizeof(ArraySource));
 	ArrayType  *array = DatumGetArrayTypeP(rows);

@@ -20,6 +20,8 @@
 #include "bulk/bulk.h"
 
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
 #include "utils/lsyscache.h"
 
 /*
@@ -336,5 +338,67 @@ dbu_bulk_shape_full(DbuBulkCall *call)
 
 	if (call->ncolumns > 0)
 		present = bms_add_range(NULL, 0, call->ncolumns - 1);
+	return dbu_bulk_shape_get(call, present);
+}
+
+static bool
+permitted(const DbuBulkCall *call, const DbuColumn *column, AclMode mode)
+{
+	return pg_class_aclcheck(call->target->relid, GetUserId(), mode) == ACLCHECK_OK ||
+		pg_attribute_aclcheck(call->target->relid, column->attnum, GetUserId(), mode) == ACLCHECK_OK;
+}
+
+/*
+ * The position of a column that an update without rows can set: rows would
+ * have said which.  One that the caller may write, so that the statement is
+ * refused only to those who may write none; -1: there is no column to set.
+ */
+static int
+any_settable(const DbuBulkCall *call)
+{
+	int			result = -1;
+
+	for (int i = call->ncolumns - 1; i >= 0; i--)
+	{
+		const DbuColumn *column = call->columns[i];
+		bool		better;
+
+		if (column->generated || dbu_bulk_key_has(call->key, column))
+			continue;
+		better = permitted(call, column, ACL_UPDATE) &&
+			(call->op == DBU_BULK_UPDATE || permitted(call, column, ACL_INSERT));
+		if (result < 0 || better)
+			result = i;
+	}
+	return result;
+}
+
+/* The shape for a call without rows: what the parameters name, and no more than must be. */
+DbuShape *
+dbu_bulk_shape_empty(DbuBulkCall *call)
+{
+	Bitmapset  *present = NULL;
+	int			any = -1;
+
+	/* an array of a named type says what its rows are */
+	if (call->shapes != NIL)
+		return linitial(call->shapes);
+	if (call->columns == NULL)
+		dbu_bulk_columns_choose(call, NULL, false);
+	for (int i = 0; i < call->ncolumns; i++)
+	{
+		const DbuColumn *column = call->columns[i];
+
+		if (call->op == DBU_BULK_INSERT
+			? call->opt.columns != NIL || list_member_ptr(call->update_columns, column)
+			: call->opt.set_columns != NIL || dbu_bulk_key_has(call->key, column))
+			present = bms_add_member(present, i);
+	}
+	if (call->op == DBU_BULK_UPDATE && call->opt.set_columns == NIL)
+		any = any_settable(call);
+	if (dbu_bulk_upserts(call) && call->opt.columns == NIL && call->update_columns == NIL)
+		any = any_settable(call);
+	if (any >= 0)
+		present = bms_add_member(present, any);
 	return dbu_bulk_shape_get(call, present);
 }

@@ -62,9 +62,15 @@ static void
 append_match(StringInfo sql, const DbuBulkCall *call)
 {
 	for (int k = 0; k < call->key->ncolumns; k++)
-		appendStringInfo(sql, "%st.%s %s s.c%d", k > 0 ? " AND " : "",
-						 call->key->columns[k]->quoted, call->key->equal[k],
-						 call->key->positions[k] + 1);
+	{
+		const char *quoted = call->key->columns[k]->quoted;
+		int			position = call->key->positions[k] + 1;
+
+		appendStringInfo(sql, "%s%st.%s %s s.c%d", k > 0 ? " AND " : "", call->key->nulls_equal ? "(" : "",
+						 quoted, call->key->equal[k], position);
+		if (call->key->nulls_equal)
+			appendStringInfo(sql, " OR t.%s IS NULL AND s.c%d IS NULL)", quoted, position);
+	}
 }
 
 /* The new value of a column that an update sets. */

@@ -204,8 +204,6 @@ load_triggers(DbuTarget *target, Relation rel)
 
 	if (trig == NULL)
 		return;
-	target->may_suppress[DBU_BULK_INSERT] |= trig->trig_insert_before_row || trig->trig_insert_instead_row ||
-		trig->trig_update_before_row;	/* of ON CONFLICT DO UPDATE */
 	target->may_suppress[DBU_BULK_UPDATE] |= trig->trig_update_before_row || trig->trig_update_instead_row;
 	target->may_suppress[DBU_BULK_DELETE] |= trig->trig_delete_before_row || trig->trig_delete_instead_row;
 

@@ -41,6 +41,13 @@
 #define DBU_RUN_ARGS query_desc, direction, count, execute_once
 #endif
 
+/* Run a query to its end. */
+#if PG_VERSION_NUM >= 180000
+#define dbu_executor_run(query_desc) ExecutorRun(query_desc, ForwardScanDirection, 0)
+#else
+#define dbu_executor_run(query_desc) ExecutorRun(query_desc, ForwardScanDirection, 0, true)
+#endif
+
 /* EXPLAIN's state and formats have headers of their own from 18 on. */
 #if PG_VERSION_NUM >= 180000
 #define DBU_EXPLAIN_STATE_H "commands/explain_state.h"
