@@ -59,6 +59,10 @@ SELECT counts(r) FROM dbutil.bulk_insert('vals', '[{"id": 2, "a": [[1, 2], [3, 4
 SELECT counts(r) FROM dbutil.bulk_insert('vals', '[{"id": 4, "v": "abcd"}]') r;
 SELECT counts(r) FROM dbutil.bulk_insert('vals', '[{"id": 5, "n": 1234.5}]') r;
 SELECT * FROM vals ORDER BY id;
+-- JSON is read as jsonb, whose form a json column gets: of equal keys the last one, its order, its numbers
+CREATE TABLE form (id int, j json);
+SELECT counts(r) FROM dbutil.bulk_insert('form', '[{"id": 1, "j": {"bb": 1, "a": 2, "a": 3, "n": 1e2}}]'::json) r;
+TABLE form;
 -- an update of what has no equality at all
 SELECT counts(r) FROM dbutil.bulk_update('vals', '[{"id": 2, "j": {"b": 1, "a": null}}, {"id": 3, "j": {}}]', key => '{id}', skip_unchanged => true) r;
 -- long values pass whole

@@ -34,7 +34,7 @@ init(void)
 {
 	DefineCustomIntVariable("dbutil.bulk_chunk_rows",
 							"Rows that one statement of a bulk call writes, unless the call says otherwise.",
-							"A call stays atomic; slices bound the memory of a statement and its triggers.",
+							"A call stays atomic; where slices would show, in triggers or foreign keys, it is one statement all the same.",
 							&dbu_bulk_chunk_rows,
 							10000, 1, INT_MAX,
 							PGC_USERSET, 0,
