@@ -74,6 +74,56 @@ SELECT counts(r) FROM dbutil.bulk_update('many', (SELECT array_agg(ROW(i / 2.0, 
 SELECT counts(r) FROM dbutil.bulk_update('many', (SELECT array_agg(ROW(i, 2)) FROM generate_series(1, 100) i)) r;
 SELECT sum(v) FROM many;
 
+-- every pair of types: what plain SQL finds is found, what it has no operator for is refused
+CREATE FUNCTION remaining(keys text, run text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE result text;
+BEGIN
+	EXECUTE replace(run, '$keys', keys);
+	SELECT string_agg(k::text, ' ' ORDER BY n) INTO result FROM pair;
+	RETURN concat('left ', result);
+EXCEPTION WHEN undefined_function OR datatype_mismatch THEN
+	RETURN 'refused';
+WHEN OTHERS THEN
+	RETURN SQLSTATE;
+END $$;
+CREATE FUNCTION compare_pair(col text, val text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE samples text[]; keys text; plain text; bulk text; sample text;
+BEGIN
+	EXECUTE format('CREATE TEMP TABLE pair (n serial, k %s) ON COMMIT DROP', col);
+	samples := CASE WHEN col ~ 'date|time' THEN '{2026-11-24,2026-11-24 13:00,2026-11-24 13:00:00.3,2026-11-25,infinity}'
+		WHEN col ~ 'char|text|name|citext' THEN ARRAY['a', 'a ', 'abc', 'abcd', repeat('x', 63), repeat('x', 70), '']
+		ELSE '{1,2,1.2,1.21,1.5,2.5,16777216,16777217,9007199254740992,9007199254740993,-0,NaN}' END;
+	FOREACH sample IN ARRAY samples LOOP
+		BEGIN
+			EXECUTE format('INSERT INTO pair (k) SELECT %1$L::%2$s WHERE NOT EXISTS (SELECT FROM pair WHERE k = %1$L::%2$s)', sample, col);
+		EXCEPTION WHEN OTHERS THEN NULL;
+		END;
+		BEGIN
+			EXECUTE format('SELECT %L::%s', sample, val);
+			keys := concat_ws(', ', keys, quote_literal(sample));
+		EXCEPTION WHEN OTHERS THEN NULL;
+		END;
+	END LOOP;
+	keys := format('ARRAY(SELECT DISTINCT k::%1$s FROM unnest(ARRAY[%2$s]::%1$s[]) k)', val, keys);
+	BEGIN
+		plain := remaining(keys, 'DELETE FROM pair USING unnest($keys) AS s (v) WHERE pair.k = s.v');
+		RAISE EXCEPTION division_by_zero;
+	EXCEPTION WHEN division_by_zero THEN NULL;
+	END;
+	bulk := remaining(keys, $q$SELECT dbutil.bulk_delete('pair', $keys, key => '{k}')$q$);
+	DROP TABLE pair;
+	IF plain IS DISTINCT FROM bulk THEN
+		RETURN format('plain: %s, bulk: %s', plain, bulk);
+	END IF;
+	RETURN CASE WHEN plain LIKE 'left%' THEN 'equal' ELSE plain END;
+END $$;
+SELECT result, count(*) FROM unnest('{smallint,int,bigint,oid,numeric,"numeric(5,1)",real,double precision}'::text[]) c,
+	unnest('{smallint,int,bigint,oid,numeric,"numeric(5,1)",real,double precision,text}'::text[]) v, compare_pair(c, v) result GROUP BY 1 ORDER BY 1;
+SELECT result, count(*) FROM unnest('{date,timestamp,timestamp(0),timestamptz}'::text[]) c,
+	unnest('{date,timestamp,timestamp(0),timestamptz,timestamptz(0),text}'::text[]) v, compare_pair(c, v) result GROUP BY 1 ORDER BY 1;
+SELECT result, count(*) FROM unnest('{text,varchar,varchar(3),char(4),name}'::text[]) c,
+	unnest('{text,varchar,varchar(3),char(4),name,int}'::text[]) v, compare_pair(c, v) result GROUP BY 1 ORDER BY 1;
+
 -- the length of one record's field says nothing about the next record's
 CREATE TABLE sized (a varchar(3), n numeric(5,2));
 SELECT counts(r) FROM dbutil.bulk_insert('sized', ARRAY[ROW('abc'::varchar(3), 1.25::numeric(5,2)), ROW('abcdef'::varchar(10), 1::numeric(12,3))]) r;

@@ -42,6 +42,13 @@ dbu_bulk_one_statement(const DbuBulkCall *call, bool *strict)
 			 : !dbu_bulk_key_has(call->key, column)))
 			return psprintf("foreign keys to column \"%s\" would be checked for each slice", column->name);
 	}
+	/* what is not in the rows cannot be compared here; PostgreSQL does so within a statement */
+	for (int k = 0; dbu_bulk_upserts(call) && call->key != NULL && k < call->key->ncolumns; k++)
+	{
+		if (call->columns != NULL && call->key->positions[k] < 0)
+			return psprintf("duplicates would be missed between slices, the rows have no column \"%s\"",
+							call->key->columns[k]->name);
+	}
 	*strict = false;
 	return target->after_row[call->op];
 }

@@ -160,8 +160,8 @@ load_end_of_statement(DbuTarget *target, Relation rel)
 /*
  * The foreign keys and row triggers of the target and of what is below it.
  * Answers whether the family refers to itself.  An insert locks partitions
- * only as rows get there, so their own facts are left alone then; what they
- * have from the table above is known without them.
+ * only as rows get there, so they are left alone then: what they have from the
+ * table above is known without them.
  */
 static bool
 load_family(DbuTarget *target, Relation rel, DbuBulkOp op)
@@ -173,9 +173,9 @@ load_family(DbuTarget *target, Relation rel, DbuBulkOp op)
 
 	if (rel->rd_rel->relispartition)
 		family = list_concat(family, get_partition_ancestors(target->relid));
-	if (rel->rd_rel->relhassubclass)
+	if (rel->rd_rel->relhassubclass && op != DBU_BULK_INSERT)
 	{
-		below = find_all_inheritors(target->relid, op == DBU_BULK_INSERT ? NoLock : AccessShareLock, NULL);
+		below = find_all_inheritors(target->relid, AccessShareLock, NULL);
 		below = list_delete_oid(below, target->relid);
 		family = list_concat_unique_oid(family, below);
 	}
@@ -184,11 +184,8 @@ load_family(DbuTarget *target, Relation rel, DbuBulkOp op)
 	result = refers_to(rel, family);
 	foreach(lc, below)
 	{
-		Relation	child;
+		Relation	child = relation_open(lfirst_oid(lc), NoLock);
 
-		if (op == DBU_BULK_INSERT)
-			break;
-		child = relation_open(lfirst_oid(lc), NoLock);
 		load_end_of_statement(target, child);
 		result |= refers_to(child, family);
 		relation_close(child, NoLock);
