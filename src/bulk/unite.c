@@ -10,7 +10,8 @@
  *
  *		insert	a column that a row does not supply gets its default here, in
  *				the order of the rows, by the expression that INSERT would use
- *		update	CASE on the shape of the row leaves the column as it is
+ *		update	CASE on the shape of the row leaves the column as it is, which
+ *				takes the right to read it
  *		upsert	DO UPDATE cannot see the shape; where the shapes set different
  *				columns the call is refused
  *
