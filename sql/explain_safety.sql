@@ -100,6 +100,46 @@ SELECT last_value, is_called FROM safe_t_id_seq;
 -- a domain checks the value of a parameter before anything runs
 SELECT dbutil.analyze_query('SELECT $1::safe_domain', '[1]', run => true);
 SELECT dbutil.analyze_query('SELECT $1::safe_domain[]', '[[1]]', run => true);
+-- deep inside a type, where the statement shows the outermost only; a value that is just read is not checked again
+CREATE TYPE safe_pair AS (a int, b safe_domain);
+CREATE DOMAIN safe_wrap AS safe_domain;
+CREATE TYPE safe_deep AS (p safe_pair[]);
+CREATE TYPE safe_plain AS (a int, b text);
+CREATE TABLE safe_text (t text, p safe_pair);
+SELECT q, safe_try(q, true) FROM unnest(ARRAY[
+	'SELECT t::safe_pair FROM safe_text', 'SELECT t::safe_deep FROM safe_text', 'SELECT t::safe_wrap[] FROM safe_text',
+	'SELECT array[t]::text::safe_pair[] FROM safe_text', 'SELECT array[t]::safe_pair[] FROM safe_text',
+	'SELECT jsonb_populate_record(null::safe_pair, to_jsonb(t)) FROM safe_text',
+	'SELECT * FROM safe_text, json_to_recordset(to_json(t)) AS r(b safe_wrap)',
+	'SELECT x.b FROM safe_text, XMLTABLE(''/r'' PASSING (t::xml) COLUMNS b safe_domain) AS x',
+	'INSERT INTO safe_text SELECT t, t::safe_pair FROM safe_text',
+	'SELECT domain_in(textout(t), ''safe_domain''::regtype, -1) IS NULL FROM safe_text',
+	'SELECT table_to_xml(''safe_view'', true, true, '''')',
+	'SELECT p, (p).b, array[p] FROM safe_text', 'SELECT t::safe_plain FROM safe_text']) AS q;
+SELECT dbutil.analyze_query('SELECT $1::safe_pair', '[{"a": 1, "b": 2}]', run => true);
+SELECT dbutil.analyze_query('SELECT $1::safe_deep', '[{"p": []}]', run => true);
+-- comparisons: what sorts, groups and searches calls the support functions of operator families
+CREATE FUNCTION safe_less(int, int) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $1 < $2; END';
+CREATE FUNCTION safe_cmp(int, int) RETURNS int LANGUAGE plpgsql VOLATILE AS 'BEGIN RETURN sign($1 - $2); END';
+CREATE OPERATOR <<<< (function = safe_less, leftarg = int, rightarg = int);
+CREATE OPERATOR CLASS safe_ops FOR TYPE int USING btree AS OPERATOR 1 <<<<, OPERATOR 3 = (int, int), FUNCTION 1 safe_cmp(int, int);
+CREATE TYPE safe_range AS RANGE (subtype = int, subtype_opclass = safe_ops);
+CREATE TABLE safe_indexed (a int, b int);
+CREATE TABLE safe_inherits () INHERITS (safe_indexed);
+SELECT q, safe_try(q, true) FROM unnest(ARRAY[
+	'SELECT id FROM safe_t ORDER BY id USING <<<<', 'SELECT array_agg(id ORDER BY id USING <<<<) FROM safe_t',
+	'SELECT rank() OVER (ORDER BY id USING <<<<) FROM safe_t', 'SELECT 1 FROM safe_t a JOIN safe_t b ON a.id <<<< b.id',
+	'SELECT safe_range(id, 5) FROM safe_t', 'SELECT id, count(*) FROM safe_t GROUP BY id ORDER BY id', 'SELECT a FROM safe_indexed WHERE a = 1',
+	'SELECT greatest(id, v) FROM safe_t UNION SELECT 1']) AS q;
+CREATE INDEX safe_child_idx ON safe_inherits (a safe_ops);
+SELECT q, safe_try(q, true) FROM unnest(ARRAY['SELECT a FROM safe_indexed WHERE a = 1', 'INSERT INTO safe_inherits VALUES (1)',
+	'SELECT a FROM ONLY safe_indexed']) AS q;
+DROP TABLE safe_text, safe_inherits, safe_indexed;
+DROP TYPE safe_range, safe_deep, safe_plain, safe_pair;
+DROP DOMAIN safe_wrap;
+DROP OPERATOR FAMILY safe_ops USING btree;
+DROP OPERATOR <<<< (int, int);
+DROP FUNCTION safe_less(int, int), safe_cmp(int, int);
 -- planning alone is always allowed
 SELECT safe_try(q) FROM unnest(ARRAY['SELECT nextval(''safe_t_id_seq'')', 'INSERT INTO safe_t (v) VALUES (1)', 'SELECT safe_vol(1)']) AS q;
 -- what a rollback undoes is undone

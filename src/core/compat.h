@@ -74,6 +74,14 @@
 #define DBU_NEEDS_EXPLAIN_ONE_QUERY
 #endif
 
+/* JSON_VALUE and its like, with a result type of their own, came in 17. */
+#if PG_VERSION_NUM >= 170000
+#define dbu_json_expr_type(node) \
+	(IsA(node, JsonExpr) ? ((JsonExpr *) (node))->returning->typid : InvalidOid)
+#else
+#define dbu_json_expr_type(node) InvalidOid
+#endif
+
 /* The table of settings: a copy that knows its length from 16 on. */
 #if PG_VERSION_NUM >= 160000
 #define dbu_guc_variables(count) get_guc_variables(count)

@@ -22,6 +22,7 @@
 #include "nodes/pg_list.h"
 #include "nodes/plannodes.h"
 #include "utils/jsonb.h"
+#include "utils/relcache.h"
 
 /* ---------- scan_facts.c ---------- */
 
@@ -39,7 +40,7 @@ typedef struct DbuScanFact
 extern List *dbu_explain_scan_facts(PlannedStmt *stmt);
 extern void dbu_explain_name_facts(List *facts, List *rtable_names);
 
-/* ---------- obtain.c, run.c, safety.c ---------- */
+/* ---------- obtain.c, run.c, safety.c, safety_implied.c ---------- */
 
 typedef struct DbuObtainedPlan
 {
@@ -55,6 +56,11 @@ typedef void (*DbuRunFunction) (void *arg);
 
 extern void dbu_explain_run_undone(DbuRunFunction run, void *arg, int timeout_ms);
 extern void dbu_explain_require_safe(List *queries, const Oid *types, int ntypes);
+extern void dbu_explain_type_parts(Oid type, List **domains, List **functions);
+extern List *dbu_explain_operator_families(Oid operator);
+extern List *dbu_explain_table_families(Relation rel);
+extern List *dbu_explain_family_functions(Oid family);
+extern char *dbu_explain_family_name(Oid family);
 
 /* ---------- plan_json.c ---------- */
 

@@ -8,8 +8,10 @@
  * part of it.  Refused, each with its name:
  *	- volatile functions outside a list of the server's own that read, or whose
  *	  effect a rollback undoes; nextval() of a default or identity column too;
- *	- such functions inside user-defined aggregates, domains and the CHECK
- *	  constraints of a table that is written;
+ *	- such functions inside user-defined aggregates, domains (also deep inside
+ *	  the type of a result) and the CHECK constraints of a table that is
+ *	  written, and in operator families that a comparison or an index uses;
+ *	- functions of the server that run what their arguments name;
  *	- writing to a table with triggers of the user's for that event, also where
  *	  a foreign key's ON DELETE or ON UPDATE action leads to;
  *	- writing to foreign tables, whose servers need not know of rollbacks.
@@ -53,6 +55,8 @@ typedef struct SafetyContext
 	const char *via;			/* what leads to a function, or NULL: the statement */
 	List	   *visited;		/* oids of tables that were looked at ... */
 	List	   *events;			/* ... for these events */
+	List	   *types;			/* oids of types that were looked at */
+	List	   *families;		/* oids of operator families, likewise */
 } SafetyContext;
 
 static bool safety_walker(Node *node, void *context);
@@ -77,8 +81,19 @@ static const char *const harmless[] = {
 	"uuidv4", "uuidv7",
 };
 
+/*
+ * Functions of the server that count as stable but run what their arguments
+ * name: the queries of views, the constraints of a domain.
+ */
+static const char *const indirect[] = {
+	"array_in", "database_to_xml", "database_to_xml_and_xmlschema", "domain_in",
+	"multirange_in", "pg_input_error_info", "pg_input_is_valid", "range_in",
+	"record_in", "schema_to_xml", "schema_to_xml_and_xmlschema", "table_to_xml",
+	"table_to_xml_and_xmlschema",
+};
+
 static bool
-is_harmless(Oid function)
+is_listed(Oid function, const char *const *names, int n)
 {
 	char	   *name;
 
@@ -87,9 +102,9 @@ is_harmless(Oid function)
 		get_func_namespace(function) != PG_CATALOG_NAMESPACE)
 		return false;
 	name = get_func_name(function);
-	for (int i = 0; name != NULL && i < lengthof(harmless); i++)
+	for (int i = 0; name != NULL && i < n; i++)
 	{
-		if (strcmp(name, harmless[i]) == 0)
+		if (strcmp(name, names[i]) == 0)
 			return true;
 	}
 	return false;
@@ -101,6 +116,17 @@ refuse_function(const char *name, const SafetyContext *context)
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("cannot run the statement for analysis: it calls the volatile function %s", name),
+			 context->via ? errdetail("It is called by %s.", context->via) : 0,
+			 errhint("Its effects might outlive the rollback. Analyze the statement without run => true.")));
+}
+
+pg_noreturn static void
+refuse_indirect(Oid function, const SafetyContext *context)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("cannot run the statement for analysis: it calls the function %s, which runs what its arguments name",
+					format_procedure_qualified(function)),
 			 context->via ? errdetail("It is called by %s.", context->via) : 0,
 			 errhint("Its effects might outlive the rollback. Analyze the statement without run => true.")));
 }
@@ -143,28 +169,107 @@ check_function(Oid function, void *arg)
 
 	if (function >= FirstUnpinnedObjectId && get_func_prokind(function) == PROKIND_AGGREGATE)
 		check_aggregate(function, context);
-	else if (func_volatile(function) == PROVOLATILE_VOLATILE && !is_harmless(function))
+	else if (func_volatile(function) == PROVOLATILE_VOLATILE && 
+			 !is_listed(function, harmless, lengthof(harmless)))
 		refuse_function(format_procedure_qualified(function), context);
 	return false;
 }
 
-/* The constraints of a domain; any other type has none. */
 static void
 check_domain(Oid domain, SafetyContext *context)
 {
 	const char *via = context->via;
-	DomainConstraintRef *ref;
+	DomainConstraintRef *ref = palloc(sizeof(DomainConstraintRef));
 	ListCell   *lc;
 
-	if (get_typtype(domain) != TYPTYPE_DOMAIN)
-		return;
-	ref = palloc(sizeof(DomainConstraintRef));
 	/* the reference goes with the memory context */
 	InitDomainConstraintRef(domain, ref, CurrentMemoryContext, false);
 	context->via = psprintf("a constraint of the domain %s", format_type_be(domain));
 	foreach(lc, ref->constraints)
 		safety_walker((Node *) ((DomainConstraintState *) lfirst(lc))->check_expr, context);
 	context->via = via;
+}
+
+static void
+check_families(List *families, SafetyContext *context)
+{
+	const char *via = context->via;
+	ListCell   *lc;
+	ListCell   *function;
+
+	foreach(lc, families)
+	{
+		if (list_member_oid(context->families, lfirst_oid(lc)))
+			continue;
+		context->families = lappend_oid(context->families, lfirst_oid(lc));
+		context->via = psprintf("the operator family %s", dbu_explain_family_name(lfirst_oid(lc)));
+		foreach(function, dbu_explain_family_functions(lfirst_oid(lc)))
+			check_function(lfirst_oid(function), context);
+		context->via = via;
+	}
+}
+
+static void
+check_operator(Oid operator, SafetyContext *context)
+{
+	if (OidIsValid(operator))
+		check_families(dbu_explain_operator_families(operator), context);
+}
+
+/* A type of which values are made: also what is inside of it is checked. */
+static void
+check_type(Oid type, SafetyContext *context)
+{
+	const char *via = context->via;
+	List	   *domains;
+	List	   *functions;
+	ListCell   *lc;
+
+	/* the server's own types hold no domain; a domain may lead to itself */
+	if (type < FirstUnpinnedObjectId || list_member_oid(context->types, type))
+		return;
+	context->types = lappend_oid(context->types, type);
+	dbu_explain_type_parts(type, &domains, &functions);
+	foreach(lc, domains)
+		check_domain(lfirst_oid(lc), context);
+	context->via = psprintf("the type %s", format_type_be(type));
+	foreach(lc, functions)
+		check_function(lfirst_oid(lc), context);
+	context->via = via;
+}
+
+static void
+check_types(List *types, SafetyContext *context)
+{
+	ListCell   *lc;
+
+	foreach(lc, types)
+		check_type(lfirst_oid(lc), context);
+}
+
+/* The indexes and partition keys of the tables that a query reads or writes. */
+static void
+check_tables(Query *query, SafetyContext *context)
+{
+	ListCell   *lc;
+	ListCell   *lc2;
+
+	foreach(lc, query->rtable)
+	{
+		RangeTblEntry *rte = lfirst(lc);
+
+		if (rte->rtekind != RTE_RELATION)
+			continue;
+		/* parse analysis locked the table itself, the planner will its children */
+		foreach(lc2, rte->inh ? find_all_inheritors(rte->relid, AccessShareLock, NULL) :
+				list_make1_oid(rte->relid))
+		{
+			Relation	rel = relation_open(lfirst_oid(lc2), AccessShareLock);
+
+			check_families(dbu_explain_table_families(rel), context);
+			relation_close(rel, NoLock);
+		}
+	}
 }
 
 /* ---------- what is written ---------- */
@@ -337,6 +442,76 @@ check_target(Query *query, SafetyContext *context)
 					 rte->inh || relkind == RELKIND_PARTITIONED_TABLE, context);
 }
 
+/* What a node calls beside the functions that check_functions_in_node() knows. */
+static void
+check_implied(Node *node, SafetyContext *context)
+{
+	ListCell   *lc;
+	Oid			function;
+
+	switch (nodeTag(node))
+	{
+		case T_NextValueExpr:
+			refuse_function("pg_catalog.nextval(pg_catalog.regclass)", context);
+			break;
+		case T_CoerceToDomain:
+			check_type(((CoerceToDomain *) node)->resulttype, context);
+			break;
+		case T_CoerceViaIO:
+			check_type(((CoerceViaIO *) node)->resulttype, context);
+			break;
+		case T_FuncExpr:
+			if (is_listed(((FuncExpr *) node)->funcid, indirect, lengthof(indirect)))
+				refuse_indirect(((FuncExpr *) node)->funcid, context);
+			check_type(((FuncExpr *) node)->funcresulttype, context);
+			break;
+		case T_RangeTblFunction:
+			check_types(((RangeTblFunction *) node)->funccoltypes, context);
+			break;
+		case T_TableFunc:
+			check_types(((TableFunc *) node)->coltypes, context);
+			break;
+		case T_Aggref:
+			check_type(((Aggref *) node)->aggtype, context);
+			break;
+		case T_WindowFunc:
+			check_type(((WindowFunc *) node)->wintype, context);
+			break;
+		case T_OpExpr:
+		case T_DistinctExpr:
+		case T_NullIfExpr:
+			/* three names of one struct */
+			check_operator(((OpExpr *) node)->opno, context);
+			check_type(((OpExpr *) node)->opresulttype, context);
+			break;
+		case T_ScalarArrayOpExpr:
+			check_operator(((ScalarArrayOpExpr *) node)->opno, context);
+			break;
+		case T_RowCompareExpr:
+			foreach(lc, ((RowCompareExpr *) node)->opnos)
+				check_operator(lfirst_oid(lc), context);
+			break;
+		case T_MinMaxExpr:
+			function = lookup_type_cache(((MinMaxExpr *) node)->minmaxtype,
+										 TYPECACHE_CMP_PROC)->cmp_proc;
+			if (OidIsValid(function))
+				check_function(function, context);
+			break;
+		case T_SortGroupClause:
+			check_operator(((SortGroupClause *) node)->eqop, context);
+			check_operator(((SortGroupClause *) node)->sortop, context);
+			break;
+		case T_SetOperationStmt:
+			/* the walkers leave these out */
+			foreach(lc, ((SetOperationStmt *) node)->groupClauses)
+				check_implied(lfirst(lc), context);
+			break;
+		default:
+			check_type(dbu_json_expr_type(node), context);
+			break;
+	}
+}
+
 static bool
 safety_walker(Node *node, void *arg)
 {
@@ -344,10 +519,7 @@ safety_walker(Node *node, void *arg)
 
 	if (node == NULL)
 		return false;
-	if (IsA(node, NextValueExpr))
-		refuse_function("pg_catalog.nextval(pg_catalog.regclass)", context);
-	if (IsA(node, CoerceToDomain))
-		check_domain(((CoerceToDomain *) node)->resulttype, context);
+	check_implied(node, context);
 	check_functions_in_node(node, check_function, context);
 	if (IsA(node, Query))
 	{
@@ -355,7 +527,8 @@ safety_walker(Node *node, void *arg)
 
 		if (query->commandType != CMD_SELECT && query->resultRelation > 0)
 			check_target(query, context);
-		return query_tree_walker(query, safety_walker, context, 0);
+		check_tables(query, context);
+		return query_tree_walker(query, safety_walker, context, QTW_EXAMINE_SORTGROUP);
 	}
 	return expression_tree_walker(node, safety_walker, context);
 }
@@ -374,9 +547,5 @@ dbu_explain_require_safe(List *queries, const Oid *types, int ntypes)
 	foreach(lc, queries)
 		safety_walker(lfirst(lc), &context);
 	for (int i = 0; i < ntypes; i++)
-	{
-		Oid			element = get_base_element_type(types[i]);
-
-		check_domain(OidIsValid(element) ? element : types[i], &context);
-	}
+		check_type(types[i], &context);
 }
