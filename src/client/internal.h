@@ -212,6 +212,7 @@ struct dbpool_pool
 	bool		stopping; /* threads end when their queues are empty */
 	bool		closed;	  /* dbpool_close has returned */
 	uint32_t	nthreads; /* running */
+	uint32_t	watchers; /* inside dbpool_wait_ready, waiting on state_cond */
 	uint32_t	nstate[SLOT_NSTATES];
 	uint64_t	generation; /* last lease; never restarts */
 	uint64_t	epoch;		/* connections of an older one are not lent */

@@ -5,7 +5,8 @@
  * Closing goes in three steps.  `closing`: no new leases, no connects, all that is
  * idle is closed; stop_fd ends the waits of workers.  `stopping`: the threads end
  * when their queues are empty.  `closed`: dbpool_close has returned.  Whoever comes
- * last, close, a thread or the release of a leaked lease, retires the struct.
+ * last, close, a thread, a dbpool_wait_ready or the release of a leaked lease, retires
+ * the struct.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -45,7 +46,19 @@ closed_error(dbpool_error *err)
 	return dbpool__fail(err, DBPOOL_ECLOSED, DBPOOL_NOT_SENT, NULL, "the pool is closed");
 }
 
-/* Wait on state_cond; false once the deadline has passed.  Lock held. */
+/* A caller's deadline as one that can be waited for.  Lock held. */
+static int64_t
+absolute(const dbpool_pool *pool, int64_t deadline)
+{
+	if (deadline == DBPOOL_DEADLINE_DEFAULT)
+		return dbpool_deadline_ms(pool->config.acquire_timeout_ms);
+	return deadline < DBPOOL_DEADLINE_NOW ? DBPOOL_DEADLINE_NOW : deadline;
+}
+
+/*
+ * Wait on state_cond; false once the deadline, from absolute(), has passed.  Lock
+ * held.  Any error counts as passed: a wait that never sleeps would keep the lock.
+ */
 static bool
 wait_state(dbpool_pool *pool, int64_t deadline)
 {
@@ -53,7 +66,7 @@ wait_state(dbpool_pool *pool, int64_t deadline)
 
 	if (deadline == DBPOOL_DEADLINE_NONE)
 		return pthread_cond_wait(&pool->state_cond, &pool->lock) == 0;
-	return pthread_cond_timedwait(&pool->state_cond, &pool->lock, &ts) != ETIMEDOUT;
+	return pthread_cond_timedwait(&pool->state_cond, &pool->lock, &ts) == 0;
 }
 
 /* The end of a thread: lock held on entry, released here. */
@@ -230,13 +243,13 @@ int
 dbpool_wait_ready(dbpool_pool *pool, int64_t deadline, dbpool_error *err)
 {
 	dbpool_lease lease = DBPOOL_LEASE_INIT;
+	bool		 retire;
 	int			 code;
 
 	code = dbpool__pool_lock(pool, err);
 	if (code != DBPOOL_OK)
 		return code;
-	if (deadline == DBPOOL_DEADLINE_DEFAULT)
-		deadline = dbpool_deadline_ms(pool->config.acquire_timeout_ms);
+	deadline = absolute(pool, deadline);
 	pthread_mutex_unlock(&pool->lock);
 
 	/* the first as any caller gets it: with its order and its errors */
@@ -248,6 +261,8 @@ dbpool_wait_ready(dbpool_pool *pool, int64_t deadline, dbpool_error *err)
 	code = dbpool__pool_lock(pool, err);
 	if (code != DBPOOL_OK)
 		return code;
+	/* counted, as the struct may not become another pool while we wait on it */
+	pool->watchers++;
 	while (code == DBPOOL_OK && dbpool__live(pool) < (uint64_t) pool->config.min)
 	{
 		if (pool->closing)
@@ -262,7 +277,11 @@ dbpool_wait_ready(dbpool_pool *pool, int64_t deadline, dbpool_error *err)
 								pool->connect_error.code != 0 ? "; last connect error: " : "",
 								pool->connect_error.code != 0 ? pool->connect_error.message : "");
 	}
+	pool->watchers--;
+	retire = dbpool__may_retire(pool);
 	pthread_mutex_unlock(&pool->lock);
+	if (retire)
+		dbpool__shell_retire(pool);
 	return code == DBPOOL_OK ? dbpool__ok(err) : code;
 }
 
@@ -337,10 +356,10 @@ dbpool_close(dbpool_pool *pool, int64_t deadline, dbpool_error *err)
 		pthread_mutex_unlock(&pool->lock);
 		return closed_error(err);
 	}
-	if (deadline == DBPOOL_DEADLINE_DEFAULT)
-		deadline = dbpool_deadline_ms(pool->config.acquire_timeout_ms);
+	deadline = absolute(pool, deadline);
 
 	pool->closing = true;
+	pthread_cond_broadcast(&pool->state_cond);
 	(void) closed_error(&why);
 	dbpool__fail_waiters(pool, &why);
 	while ((slot = pool->connectq.head) != NULL)

@@ -121,11 +121,12 @@ dbpool__shell_take(uint32_t capacity)
 	return pool != NULL ? pool : shell_new(capacity);
 }
 
-/* Is a pool done with?  True exactly once, after the last of three events. */
+/* Is a pool done with?  True exactly once, after the last of four events. */
 bool
 dbpool__may_retire(const dbpool_pool *pool)
 {
-	return pool->closed && pool->nthreads == 0 && pool->nstate[SLOT_LEASED] == 0;
+	return pool->closed && pool->nthreads == 0 && pool->watchers == 0 &&
+		pool->nstate[SLOT_LEASED] == 0;
 }
 
 /*

@@ -59,6 +59,70 @@ close_reports_leaks(void **state)
 						  "application_name = 'leaky'") == 0);
 }
 
+/* A deadline before the clock's begin has passed, as any other of the past. */
+static void
+negative_deadlines_have_passed(void **state)
+{
+	dbpool_pool *pool;
+	dbpool_lease lease = DBPOOL_LEASE_INIT;
+	char		 conninfo[512];
+
+	(void) state;
+	admin_int("drop role if exists lonely; create role lonely login connection limit 1");
+	snprintf(conninfo, sizeof(conninfo), "%s user=lonely", dsn());
+	pool = open_pool("conninfo", conninfo, "min", "2", "max", "2", NULL);
+	assert_soon(stats_of(pool).idle == 1);
+	assert_int_equal(dbpool_wait_ready(pool, -5, &err), DBPOOL_ETIMEDOUT);
+	assert_non_null(strstr(err.message, "1 of 2 connections ready"));
+	assert_int_equal(dbpool_acquire(pool, INT64_MIN, &lease, &err), DBPOOL_OK);
+	assert_int_equal(dbpool_close(pool, -7, &err), DBPOOL_ELEAKED);
+	dbpool_release(&lease);
+	assert_soon(admin_int("select count(*) from pg_stat_activity where usename = 'lonely'") == 0);
+}
+
+static void *
+wait_until_ready(void *arg)
+{
+	return (void *) (intptr_t) dbpool_wait_ready(arg, dbpool_deadline_ms(20000), NULL);
+}
+
+/* Who waits for the minimum learns of the close, however soon the next pool opens. */
+static void
+close_ends_wait_ready(void **state)
+{
+	char	  conninfo[512];
+	pthread_t thread[4];
+
+	(void) state;
+	admin_int("drop role if exists lonely; create role lonely login connection limit 1");
+	snprintf(conninfo, sizeof(conninfo), "%s user=lonely", dsn());
+	for (int round = 0; round < 10; round++)
+	{
+		dbpool_pool *pool = open_pool("conninfo", conninfo, "min", "2", "max", "2", NULL);
+		dbpool_pool *next;
+		int64_t		 before;
+
+		assert_soon(stats_of(pool).idle == 1);
+		for (int i = 0; i < 4; i++)
+			assert_int_equal(pthread_create(&thread[i], NULL, wait_until_ready, pool), 0);
+		assert_soon(stats_of(pool).acquired == 4 && stats_of(pool).idle == 1);
+		sleep_ms(10);
+		assert_ok(dbpool_close(pool, dbpool_deadline_ms(3000), &err));
+		/* asks for what it never gets, too */
+		next = open_pool("conninfo", conninfo, "min", "2", "max", "2", NULL);
+		before = now_ms();
+		for (int i = 0; i < 4; i++)
+		{
+			void *code;
+
+			pthread_join(thread[i], &code);
+			assert_int_equal((intptr_t) code, DBPOOL_ECLOSED);
+		}
+		assert_between(now_ms() - before, 0, 2000);
+		close_pool(next);
+	}
+}
+
 static void
 close_waits_and_ends_waiters(void **state)
 {
@@ -223,6 +287,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(close_reports_leaks),
+		cmocka_unit_test(negative_deadlines_have_passed),
+		cmocka_unit_test(close_ends_wait_ready),
 		cmocka_unit_test(close_waits_and_ends_waiters),
 		cmocka_unit_test(close_is_graceful),
 		cmocka_unit_test(open_and_close_many),
