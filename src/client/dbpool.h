@@ -246,8 +246,18 @@ dbpool_config *dbpool_config_new(void);
  *							(an open transaction is always rolled back)
  *	connect_limit			attempts at the same time, 1..64		(2)
  *
- * What reset=dirty cannot see: set_config(), session advisory locks and
- * temporary tables made inside functions.
+ * reset=dirty goes by the tags of the commands that were sent, raw libpq
+ * included; those of unknown commands and all errors count as dirty.  What it
+ * cannot see is what functions do inside a SELECT or another clean command:
+ * set_config() and SET, prepared statements (EXECUTE 'prepare ...'), session
+ * advisory locks, temporary tables, LISTEN, cursors WITH HOLD.  Who uses such
+ * functions sets reset=always.
+ *
+ * At the end of each lease the notice receiver and processor, trace, blocking
+ * mode, verbosity and pending notifications are put back to libpq's defaults
+ * (close a file given to PQtrace after the release, not before).  What libpq
+ * cannot undo: event procedures of PQregisterEventProc stay registered, also
+ * for later borrowers, until the connection is closed: use dbpool_discard.
  *
  * Unless conninfo says otherwise: tcp_user_timeout=15000, keepalives_idle=30,
  * keepalives_interval=10, keepalives_count=3, connect_timeout from above.  (These

@@ -116,6 +116,7 @@ void			dbpool__waiter_wake(_Atomic uint32_t *state);
 typedef struct dbpool__session
 {
 	bool dirty;		  /* session state may differ from a fresh one */
+	bool failed;	  /* likewise, by a command that ended in an error */
 	bool evict;		  /* 25006, PQreset: not to be lent again */
 	bool server_ro;	  /* 25006, and the server itself says read-only */
 	bool destroyed;	  /* the borrower called PQfinish */
@@ -125,6 +126,7 @@ typedef struct dbpool__session
 
 bool dbpool__tag_dirties(const char *tag, ExecStatusType status);
 bool dbpool__session_attach(PGconn *conn, dbpool__session *session);
+void dbpool__session_detach(PGconn *conn, const dbpool__session *session);
 void dbpool__session_restore(PGconn *conn, const dbpool__session *session);
 
 /* ---- slots (slot.c) ---- */

@@ -217,7 +217,7 @@ judge(dbpool_pool *pool, dbpool__slot *slot, bool discard, int64_t now, uint64_t
 			todo |= (int) NEED_CHECK;
 	}
 	if (pool->config.reset == RESET_ALWAYS ||
-		(pool->config.reset == RESET_DIRTY && session->dirty))
+		(pool->config.reset == RESET_DIRTY && (session->dirty || session->failed)))
 		todo |= (int) NEED_DISCARD;
 	return todo;
 }
@@ -264,6 +264,8 @@ dbpool__lease_end(dbpool_pool *pool, dbpool__slot *slot, bool discard)
 
 	pool->stats.released++;
 	pool->stats.use_ns += (uint64_t) (now - slot->acquired_at);
+	if (!slot->session.destroyed)
+		dbpool__session_detach(slot->conn, &slot->session);
 	if (pool->stopping)
 	{
 		end_after_close(pool, slot);

@@ -15,16 +15,20 @@
 
 #include "internal.h"
 
-/* Commands that leave nothing in the session once their transaction ended. */
+/*
+ * Commands that leave nothing in the session once their transaction ended.  Not
+ * EXPLAIN: with ANALYZE it may have run any command that it can explain.
+ */
 static const char *const clean_tags[] = {
 	"INSERT",	"UPDATE",		"DELETE",		 "MERGE",	"BEGIN",	  "COMMIT",
-	"ROLLBACK", "START",		"SAVEPOINT",	 "RELEASE", "COPY",		  "EXPLAIN",
-	"SHOW",		"FETCH",		"MOVE",			 "LOCK",	"TRUNCATE",	  "VACUUM",
-	"ANALYZE",	"CHECKPOINT",	"NOTIFY",		 "REINDEX",
+	"ROLLBACK", "START",		"SAVEPOINT",	 "RELEASE", "COPY",		  "SHOW",
+	"FETCH",	"MOVE",			"LOCK",			 "TRUNCATE", "VACUUM",	  "ANALYZE",
+	"CHECKPOINT", "NOTIFY",		"REINDEX",
 };
 
 /*
- * Does a result with this tag and status leave session state?
+ * Does a result with this tag and status leave session state?  Errors are not
+ * asked here, see on_result.
  */
 bool
 dbpool__tag_dirties(const char *tag, ExecStatusType status)
@@ -37,8 +41,7 @@ dbpool__tag_dirties(const char *tag, ExecStatusType status)
 		case PGRES_COMMAND_OK:
 			break;
 		default:
-			/* errors undo what they did; the others are parts of a result */
-			return false;
+			return false; /* parts of a result */
 	}
 
 	/* the end of PREPARE or DESCRIBE through the protocol has no tag */
@@ -91,10 +94,16 @@ on_result(const PGEventResultCreate *event, dbpool__session *session)
 			session->evict = true;
 			session->server_ro |= server_read_only(event->conn, session);
 		}
+
+		/*
+		 * An error undoes its transaction, but a DO block or a procedure may have
+		 * committed before, and not all state is a transaction's (PREPARE).
+		 */
+		session->failed = true;
 		return;
 	}
 	if (status == PGRES_COMMAND_OK && strcmp(tag, "DISCARD ALL") == 0)
-		session->dirty = false;
+		session->dirty = session->failed = false;
 	else if (!session->dirty && dbpool__tag_dirties(tag, status))
 		session->dirty = true;
 }
@@ -134,19 +143,42 @@ dbpool__session_attach(PGconn *conn, dbpool__session *session)
 	return PQregisterEventProc(conn, on_event, "dbpool", session) != 0;
 }
 
+static void
+ignore_notice(void *arg, const PGresult *res)
+{
+	(void) arg;
+	(void) res;
+}
+
 /*
- * Undo what a borrower may have set in the PGconn itself.  Only for an idle
+ * The borrower goes: from here on nothing of his is called or written to, as it
+ * may be freed.  Before any other thread uses the connection.  What the server
+ * says until dbpool__session_restore is for nobody.
+ */
+void
+dbpool__session_detach(PGconn *conn, const dbpool__session *session)
+{
+	PQsetNoticeReceiver(conn, ignore_notice, NULL);
+	/* the default processor takes no argument */
+	PQsetNoticeProcessor(conn, session->processor, NULL);
+	PQuntrace(conn);
+}
+
+/*
+ * Undo what a borrower may have set in the PGconn itself, and drop notifications
+ * that came for him.  After dbpool__session_detach, and only for an idle
  * connection: then nothing is left to flush and no call can block.
  */
 void
 dbpool__session_restore(PGconn *conn, const dbpool__session *session)
 {
+	PGnotify *notify;
+
 	if (PQisnonblocking(conn))
 		(void) PQsetnonblocking(conn, 0);
 	PQsetNoticeReceiver(conn, session->receiver, NULL);
-	/* the default processor takes no argument */
-	PQsetNoticeProcessor(conn, session->processor, NULL);
 	PQsetErrorVerbosity(conn, PQERRORS_DEFAULT);
 	PQsetErrorContextVisibility(conn, PQSHOW_CONTEXT_ERRORS);
-	PQuntrace(conn);
+	while ((notify = PQnotifies(conn)) != NULL)
+		PQfreemem(notify);
 }

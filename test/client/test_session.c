@@ -161,6 +161,92 @@ client_side_state_is_restored(void **state)
 	close_pool(pool);
 }
 
+static void
+count_received(void *arg, const PGresult *res)
+{
+	(void) res;
+	(*(int *) arg)++;
+}
+
+/*
+ * The server talks during the reset: not to the borrower, who may have freed what
+ * his receiver and processor use.
+ */
+static void
+notices_of_a_reset_reach_nobody(void **state)
+{
+	static const char *const leave[] = {"set work_mem = '1MB'", "begin", "select 1"};
+	dbpool_pool *pool = open_pool("max", "1", "validate_after_idle_ms", "0", NULL);
+	dbpool_lease lease = DBPOOL_LEASE_INIT;
+	int			*received = calloc(1, sizeof(int));
+	char		 text[8];
+
+	(void) state;
+	for (int i = 0; i < 6; i++)
+	{
+		int noticed;
+
+		notices = *received = 0;
+		assert_ok(dbpool_acquire(pool, 0, &lease, &err));
+		lease_text(lease, "set client_min_messages = debug5", text, sizeof(text));
+		if (i < 3)
+			PQsetNoticeProcessor(dbpool_conn(lease), count_notice, NULL);
+		else
+			PQsetNoticeReceiver(dbpool_conn(lease), count_received, received);
+		lease_text(lease, leave[i % 3], text, sizeof(text));
+		noticed = notices + *received;
+		assert_true(noticed > 0);
+		dbpool_release(&lease);
+		assert_soon(stats_of(pool).idle == 1);
+		assert_int_equal(notices + *received, noticed);
+	}
+	free(received);
+	close_pool(pool);
+}
+
+/* Notifications that came for one borrower are not read by the next. */
+static void
+notifications_are_dropped(void **state)
+{
+	static const char *const resets[] = {"dirty", "never"};
+
+	(void) state;
+	for (int i = 0; i < 2; i++)
+	{
+		dbpool_pool *pool = open_pool("max", "1", "reset", resets[i], NULL);
+		dbpool_lease lease = DBPOOL_LEASE_INIT;
+		char		 text[8];
+
+		assert_ok(dbpool_acquire(pool, 0, &lease, &err));
+		lease_text(lease, "listen ch", text, sizeof(text));
+		lease_text(lease, "notify ch, 'yours'", text, sizeof(text));
+		dbpool_release(&lease);
+		assert_ok(dbpool_acquire(pool, 0, &lease, &err));
+		assert_null(PQnotifies(dbpool_conn(lease)));
+		dbpool_release(&lease);
+		close_pool(pool);
+	}
+}
+
+/* Not everything that a failed command did is undone. */
+static void
+failed_commands_are_dirty(void **state)
+{
+	dbpool_pool *pool = open_pool("max", "1", NULL);
+
+	(void) state;
+	leave_and_probe(pool,
+					"do $$ begin set work_mem = '321kB'; commit; raise exception 'late'; end $$",
+					"show work_mem", "4MB", true);
+	leave_and_probe(pool,
+					"begin; do $$ begin execute 'prepare q as select 1'; raise exception 'late'; end $$",
+					"select count(*) from pg_prepared_statements", "0", true);
+	leave_and_probe(pool, "explain (analyze) create temp table te as select 1 as i",
+					"select to_regclass('te') is null", "t", true);
+	assert_int_equal(stats_of(pool).resets, 3);
+	close_pool(pool);
+}
+
 /* What is left in the middle of a conversation cannot be cleaned: closed. */
 static void
 unfinished_conversation_is_closed(void **state)
@@ -407,6 +493,9 @@ main(void)
 		cmocka_unit_test(reset_never_and_always),
 		cmocka_unit_test(prepared_by_protocol_is_dirty),
 		cmocka_unit_test(client_side_state_is_restored),
+		cmocka_unit_test(notices_of_a_reset_reach_nobody),
+		cmocka_unit_test(notifications_are_dropped),
+		cmocka_unit_test(failed_commands_are_dirty),
 		cmocka_unit_test(unfinished_conversation_is_closed),
 		cmocka_unit_test(borrower_may_finish_by_mistake),
 		cmocka_unit_test(read_only_session_is_evicted),
