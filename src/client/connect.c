@@ -170,6 +170,8 @@ dbpool__connect(dbpool_pool *pool, dbpool__slot *slot, dbpool_error *err)
 		dbpool__set_error(err, DBPOOL_ENOMEM, DBPOOL_NOT_SENT, NULL, "out of memory");
 		return conn;
 	}
+	/* NULL if out of memory: a cancel is then dropped */
+	slot->interrupt = PQgetCancel(conn);
 	dbpool__ok(err);
 	return conn;
 }

@@ -229,7 +229,8 @@ dbpool_config *dbpool_config_new(void);
  *	min						connections kept, 0..10000				(1)
  *	max						connections at most, 1..10000, or "auto":
  *							2 x usable CPUs + 1, at most 64			(auto)
- *	max_waiters				callers that may wait, 0..1000000		(1000)
+ *	max_waiters				callers that may wait, beyond those for whom a
+ *							connection is being made, 0..1000000	(1000)
  *	acquire_timeout_ms		for DBPOOL_DEADLINE_DEFAULT, 1..		(5000)
  *	exec_timeout_ms			same for dbpool_exec, 0 = none			(300000)
  *	connect_timeout_ms		for one attempt, over all its hosts, 1.. ;
@@ -254,8 +255,9 @@ dbpool_config *dbpool_config_new(void);
  * functions sets reset=always.
  *
  * At the end of each lease the notice receiver and processor, trace, blocking
- * mode, verbosity and pending notifications are put back to libpq's defaults
- * (close a file given to PQtrace after the release, not before).  What libpq
+ * mode and verbosity are put back to libpq's defaults (close a file given to
+ * PQtrace after the release, not before); notifications that came are dropped
+ * unless reset=never, so that a LISTEN kept by it goes on to work.  What libpq
  * cannot undo: event procedures of PQregisterEventProc stay registered, also
  * for later borrowers, until the connection is closed: use dbpool_discard.
  *
@@ -309,7 +311,8 @@ int dbpool_evict(dbpool_pool *pool, dbpool_error *err);
  *	ETIMEDOUT	none came free in time; the message has the last connect error
  *	EREFUSED	wrong password, no such role or database: at once, if no
  *				connection is left that could serve
- *	EQUEUEFULL	max_waiters are waiting already
+ *	EQUEUEFULL	max connections are there or being made for others, and
+ *				max_waiters are waiting already
  *	ECLOSED, EFORK, EINVAL
  */
 #define dbpool_acquire(pool, deadline, lease, err) \
@@ -337,7 +340,11 @@ int dbpool_lease_check(dbpool_lease lease, dbpool_error *err);
  */
 void dbpool_release(dbpool_lease *lease);
 
-/* As dbpool_release, but the connection is closed, its command cancelled. */
+/*
+ * As dbpool_release, but the connection is closed, its command cancelled.  While
+ * another thread is inside dbpool_exec that call's statement is cancelled (most
+ * likely it returns EQUERY with 57014), and the connection is closed when it ends.
+ */
 void dbpool_discard(dbpool_lease *lease);
 
 /*

@@ -29,6 +29,7 @@
 #define NS_PER_MS INT64_C(1000000)
 #define NS_PER_S INT64_C(1000000000)
 #define LINGER_NS (2 * NS_PER_S)	/* how long we wait for a backend's end */
+#define RESET_SOON_NS (50 * NS_PER_MS) /* so long a waiter counts on a reset */
 #define CANCEL_AGAIN_NS (50 * NS_PER_MS) /* between cancels of one command */
 #define CANCEL_MAX_AGE_NS (5 * NS_PER_S) /* a cancel older than this is dropped */
 
@@ -127,7 +128,8 @@ typedef struct dbpool__session
 bool dbpool__tag_dirties(const char *tag, ExecStatusType status);
 bool dbpool__session_attach(PGconn *conn, dbpool__session *session);
 void dbpool__session_detach(PGconn *conn, const dbpool__session *session);
-void dbpool__session_restore(PGconn *conn, const dbpool__session *session);
+void dbpool__session_restore(PGconn *conn, const dbpool__session *session,
+							 dbpool__reset reset);
 
 /* ---- slots (slot.c) ---- */
 
@@ -163,12 +165,15 @@ typedef struct dbpool__slot
 	int					 line;
 	int					 backend_pid;
 	unsigned			 todo;
+	int64_t				 reset_since; /* queued for a reset at, coarse */
 	bool				 busy;		/* a dbpool_exec is running */
 	bool				 orphaned;	/* released while busy */
 	bool				 condemned; /* given up at a deadline */
 	int					 linger_fd; /* -1, or open until the backend is gone */
 	int64_t				 linger_until;
 	uint64_t			 linger_number; /* counts the lingerings of this slot */
+	PGcancel			*interrupt; /* made with the connection; used once, by
+									 * a thread that does not hold that */
 	PGcancel			*cancel;	/* to stop the command of a lingering one */
 	int64_t				 cancel_at; /* when to send it (again) */
 	dbpool__session		 session; /* the connection's holder */
@@ -233,6 +238,7 @@ struct dbpool_pool
 	uint32_t	cancels_inflight;
 	uint32_t	nworkers;
 	uint32_t	connect_failures; /* in a row */
+	int64_t		grow_at;		  /* maintenance: look for waiters again, or never */
 	int64_t		next_connect_at;  /* none starts before: backoff */
 	bool		refused;		  /* the last failure was 28xxx or 3D000 */
 	dbpool_error connect_error;	  /* the last failure; code OK if none */

@@ -152,11 +152,14 @@ dbpool_acquire_at(dbpool_pool *pool, int64_t deadline, dbpool_lease *lease, dbpo
 		pool->stats.timeouts++;
 		code = timeout_error(pool, err);
 	}
-	if (code == DBPOOL_OK && pool->waiters.n >= (uint64_t) pool->config.max_waiters)
+	/* those for whom a connection is or can be made do not count */
+	if (code == DBPOOL_OK &&
+		pool->waiters.n >= (uint64_t) pool->config.max_waiters + pool->nstate[SLOT_CONNECTING] +
+			pool->nstate[SLOT_EMPTY])
 	{
 		pool->stats.queue_full++;
 		code = dbpool__fail(err, DBPOOL_EQUEUEFULL, DBPOOL_NOT_SENT | DBPOOL_RETRYABLE, NULL,
-							"%u callers are waiting, as many as max_waiters allows",
+							"%u callers are waiting, as many as max_waiters and max allow",
 							pool->waiters.n);
 	}
 	if (code == DBPOOL_OK)
@@ -278,7 +281,7 @@ dbpool__lease_end(dbpool_pool *pool, dbpool__slot *slot, bool discard)
 		dbpool__slot_to_reset(pool, slot, (unsigned) todo);
 	else
 	{
-		dbpool__session_restore(slot->conn, &slot->session);
+		dbpool__session_restore(slot->conn, &slot->session, pool->config.reset);
 		wake = dbpool__slot_ready(pool, slot, now);
 	}
 	pthread_mutex_unlock(&pool->lock);
@@ -309,7 +312,15 @@ give_back(dbpool_lease *lease, bool discard)
 	}
 	if (slot->busy)
 	{
-		/* another thread is inside dbpool_exec: it ends the lease for us */
+		/*
+		 * Another thread is inside dbpool_exec: it ends the lease for us.  The
+		 * connection is its, so the cancel is one that was made beforehand.
+		 */
+		if (discard)
+		{
+			dbpool__queue_cancel(pool, slot->interrupt, NULL);
+			slot->interrupt = NULL;
+		}
 		slot->orphaned = true;
 		slot->generation = 0;
 		pthread_mutex_unlock(&pool->lock);

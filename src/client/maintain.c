@@ -3,7 +3,8 @@
  *		The thread that watches time: one per pool.
  *
  * It closes idle connections that are too old, too long unused or dead, keeps the
- * minimum, lets the workers connect when a backoff ends, and waits for server
+ * minimum, lets the workers connect when a backoff ends or a reset takes too long for
+ * those who wait, and waits for server
  * processes to be gone: closing a socket only asks the server to end a session, so
  * the slot counts until the other end closes too, or LINGER_NS have passed.  A
  * command that keeps one alive is cancelled, again and again until it is gone.
@@ -108,8 +109,8 @@ ended(int fd)
 
 /*
  * Note the lingering sockets in poll_set from 1 on; gives up those whose time
- * has passed, has the others' commands cancelled.  Lock held.  Returns the size of the set; *until is lowered to the
- * first time to come.
+ * has passed, has the others' commands cancelled.  Lock held.  Returns the size of the
+ * set; *until is lowered to the first time to come.
  */
 static nfds_t
 gather_lingering(dbpool_pool *pool, int64_t now, int64_t *until)
@@ -188,7 +189,14 @@ dbpool__maintenance_main(void *arg)
 			dbpool__grow(pool);
 			next_round = now + round;
 		}
+		if (now >= pool->grow_at)
+		{
+			pool->grow_at = INT64_MAX;
+			dbpool__grow(pool);
+		}
 		until = pool->closing ? now + round : next_round;
+		if (pool->grow_at < until)
+			until = pool->grow_at;
 		n = gather_lingering(pool, now, &until);
 		if (pool->connectq.head != NULL && pool->connect_failures > 0)
 		{

@@ -103,6 +103,7 @@ set_up(dbpool_pool *pool, dbpool_config *config, dbpool_error *err)
 	pool->nworkers = (uint32_t) config->connect_limit + 2;
 	pool->nstarted = 0;
 	pool->connect_failures = 0;
+	pool->grow_at = INT64_MAX;
 	pool->next_connect_at = 0;
 	pool->refused = false;
 	pool->connect_error = (dbpool_error) DBPOOL_ERROR_INIT;

@@ -165,12 +165,12 @@ dbpool__session_detach(PGconn *conn, const dbpool__session *session)
 }
 
 /*
- * Undo what a borrower may have set in the PGconn itself, and drop notifications
- * that came for him.  After dbpool__session_detach, and only for an idle
+ * Undo what a borrower may have set in the PGconn itself and drop, unless sessions
+ * are kept as they are, the notifications that came for him.  After dbpool__session_detach, and only for an idle
  * connection: then nothing is left to flush and no call can block.
  */
 void
-dbpool__session_restore(PGconn *conn, const dbpool__session *session)
+dbpool__session_restore(PGconn *conn, const dbpool__session *session, dbpool__reset reset)
 {
 	PGnotify *notify;
 
@@ -179,6 +179,6 @@ dbpool__session_restore(PGconn *conn, const dbpool__session *session)
 	PQsetNoticeReceiver(conn, session->receiver, NULL);
 	PQsetErrorVerbosity(conn, PQERRORS_DEFAULT);
 	PQsetErrorContextVisibility(conn, PQSHOW_CONTEXT_ERRORS);
-	while ((notify = PQnotifies(conn)) != NULL)
+	while (reset != RESET_NEVER && (notify = PQnotifies(conn)) != NULL)
 		PQfreemem(notify);
 }

@@ -129,6 +129,7 @@ dbpool__slot_to_reset(dbpool_pool *pool, dbpool__slot *slot, unsigned todo)
 {
 	slot->generation = 0;
 	slot->todo = todo;
+	slot->reset_since = dbpool__coarse();
 	dbpool__slot_set(pool, slot, SLOT_RESETTING);
 	dbpool__list_push_tail(&pool->resetq, slot);
 	pthread_cond_signal(&pool->work_cond);
@@ -147,6 +148,8 @@ dbpool__slot_to_close(dbpool_pool *pool, dbpool__slot *slot, uint64_t *counter)
 	dbpool__slot_set(pool, slot, SLOT_CLOSING);
 	dbpool__list_push_tail(&pool->closeq, slot);
 	pthread_cond_signal(&pool->work_cond);
+	/* somebody may have counted on it */
+	dbpool__grow(pool);
 }
 
 /* The server's process is gone: the slot may be used again. */
@@ -155,7 +158,10 @@ dbpool__slot_empty(dbpool_pool *pool, dbpool__slot *slot)
 {
 	dbpool__slot_set(pool, slot, SLOT_EMPTY);
 	PQfreeCancel(slot->cancel);
+	PQfreeCancel(slot->interrupt);
 	slot->cancel = NULL;
+	slot->interrupt = NULL;
+	slot->condemned = false;
 	slot->conn = NULL;
 	slot->generation = 0;
 	slot->backend_pid = 0;
@@ -236,13 +242,53 @@ dbpool__slot_take_idle(dbpool_pool *pool, int64_t now)
 	return NULL;
 }
 
+/*
+ * Connections being cleaned that a waiter may count on: those whose reset has
+ * just begun.  One that takes longer may hang with its server for all of
+ * reset_timeout_ms, so the maintenance thread looks again when the first of them
+ * has had its time, *until (not changed if there are none).
+ */
+static uint64_t
+coming_back(const dbpool_pool *pool, int64_t *until)
+{
+	int64_t	 now = dbpool__coarse();
+	uint64_t n = 0;
+
+	for (uint32_t i = 0; n < pool->nstate[SLOT_RESETTING] && i < (uint32_t) pool->config.max; i++)
+	{
+		const dbpool__slot *slot = &pool->slots[i];
+		int64_t				end = dbpool__after(slot->reset_since, RESET_SOON_NS);
+
+		if (slot->state != SLOT_RESETTING || now >= end)
+			continue;
+		n++;
+		if (end < *until)
+			*until = end;
+	}
+	return n;
+}
+
 /* Slots needed beyond those that are there or on their way. */
 static uint64_t
-shortage(const dbpool_pool *pool)
+shortage(dbpool_pool *pool)
 {
-	uint64_t coming = pool->nstate[SLOT_CONNECTING] + pool->nstate[SLOT_RESETTING];
 	uint64_t live = dbpool__live(pool) + pool->nstate[SLOT_CONNECTING];
-	uint64_t want = pool->waiters.n > coming ? pool->waiters.n - coming : 0;
+	uint64_t want = 0;
+
+	if (pool->waiters.n > pool->nstate[SLOT_CONNECTING])
+		want = pool->waiters.n - pool->nstate[SLOT_CONNECTING];
+	if (want > 0 && pool->nstate[SLOT_RESETTING] > 0)
+	{
+		int64_t	 until = INT64_MAX;
+		uint64_t coming = coming_back(pool, &until);
+
+		want = want > coming ? want - coming : 0;
+		if (until < pool->grow_at && pool->nstate[SLOT_EMPTY] > 0)
+		{
+			pool->grow_at = until;
+			dbpool__wake_maintenance(pool);
+		}
+	}
 
 	/* a refused login is tried again only for a caller, never by itself */
 	if (!pool->refused && live + want < (uint64_t) pool->config.min)
@@ -293,7 +339,8 @@ dbpool__fail_waiters(dbpool_pool *pool, const dbpool_error *why)
 		_Atomic uint32_t *word = &w->state;
 
 		w->error = *why;
-		pool->stats.refused++;
+		if (why->code != DBPOOL_ECLOSED)
+			pool->stats.refused++;
 		(void) dbpool__waitq_settle(&pool->waiters, w, WAITER_FAILED);
 		dbpool__waiter_wake(word);
 	}

@@ -84,6 +84,19 @@ flush(PGconn *conn, int stop_fd, int64_t deadline)
 	}
 }
 
+/*
+ * Is this the second report of one loss?  The server's own last words (57P01, say)
+ * are followed by libpq's that the connection ended, which has no SQLSTATE.
+ */
+static bool
+says_less(const PGresult *next, const PGresult *before)
+{
+	return PQresultStatus(next) == PGRES_FATAL_ERROR &&
+		PQresultStatus(before) == PGRES_FATAL_ERROR &&
+		PQresultErrorField(next, PG_DIAG_SQLSTATE) == NULL &&
+		PQresultErrorField(before, PG_DIAG_SQLSTATE) != NULL;
+}
+
 /* Read results to the end, keeping the last, as PQexec does. */
 static dbpool__run_status
 collect(PGconn *conn, int stop_fd, int64_t deadline, PGresult **res)
@@ -109,9 +122,14 @@ collect(PGconn *conn, int stop_fd, int64_t deadline, PGresult **res)
 		next = PQgetResult(conn);
 		if (next == NULL)
 			break;
+		status = PQresultStatus(next);
+		if (says_less(next, *res))
+		{
+			PQclear(next);
+			continue;
+		}
 		PQclear(*res);
 		*res = next;
-		status = PQresultStatus(next);
 		if (status == PGRES_COPY_IN || status == PGRES_COPY_OUT || status == PGRES_COPY_BOTH)
 			break;
 	}

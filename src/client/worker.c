@@ -223,7 +223,7 @@ do_reset(dbpool_pool *pool)
 	if (ok)
 		ok = PQtransactionStatus(conn) == PQTRANS_IDLE;
 	if (ok)
-		dbpool__session_restore(conn, &slot->session);
+		dbpool__session_restore(conn, &slot->session, pool->config.reset);
 	pthread_mutex_lock(&pool->lock);
 
 	pool->resets_inflight--;

@@ -149,6 +149,7 @@ killed_while_leased(void **state)
 	assert_int_equal(dbpool_exec(lease, 0, "select 1", NULL, &res, &err), DBPOOL_ECONNLOST);
 	assert_null(res);
 	assert_int_equal(err.flags, DBPOOL_OUTCOME_UNKNOWN);
+	assert_string_equal(err.sqlstate, "57P01");
 	/* known dead now: nothing is sent */
 	assert_int_equal(dbpool_exec(lease, 0, "select 1", NULL, &res, &err), DBPOOL_ECONNLOST);
 	assert_int_equal(err.flags, DBPOOL_NOT_SENT | DBPOOL_RETRYABLE);
@@ -351,6 +352,29 @@ release_does_not_wait_for_a_hung_server(void **state)
 	close_pool(pool);
 }
 
+/* A waiter does not count for long on a reset that may hang with its server. */
+static void
+hung_reset_keeps_nobody_waiting(void **state)
+{
+	dbpool_pool *pool = open_pool("max", "3", NULL);
+	dbpool_lease lease = DBPOOL_LEASE_INIT;
+	char		 text[8];
+	pid_t		 pid;
+
+	(void) state;
+	assert_ok(dbpool_acquire(pool, 0, &lease, &err));
+	pid = PQbackendPID(dbpool_conn(lease));
+	lease_text(lease, "set work_mem = '1MB'", text, sizeof(text));
+	assert_int_equal(kill(pid, SIGSTOP), 0);
+	dbpool_release(&lease);
+	assert_ok(dbpool_acquire(pool, dbpool_deadline_ms(1500), &lease, &err));
+	assert_int_equal(stats_of(pool).resetting, 1);
+	dbpool_release(&lease);
+	kill(pid, SIGCONT);
+	assert_soon(stats_of(pool).resetting == 0);
+	close_pool(pool);
+}
+
 /* ---- restart under load ---- */
 
 typedef struct
@@ -505,6 +529,7 @@ main(void)
 		cmocka_unit_test(deadline_cancels_and_discards),
 		cmocka_unit_test(late_cancel_hits_nobody),
 		cmocka_unit_test(release_does_not_wait_for_a_hung_server),
+		cmocka_unit_test(hung_reset_keeps_nobody_waiting),
 		cmocka_unit_test(restart_under_load),
 		cmocka_unit_test(restart_while_idle),
 	};

@@ -200,6 +200,30 @@ waiters_are_bounded(void **state)
 	close_pool(pool);
 }
 
+/* Who can have a connection made waits for it, not for another caller. */
+static void
+waiters_being_served_are_not_bounded(void **state)
+{
+	dbpool_pool *pool = open_pool("max", "4", "max_waiters", "0", NULL);
+	dbpool_lease lease[4];
+
+	(void) state;
+	for (int i = 0; i < 4; i++)
+	{
+		lease[i] = (dbpool_lease) DBPOOL_LEASE_INIT;
+		assert_ok(dbpool_acquire(pool, 0, &lease[i], &err));
+	}
+	assert_int_equal(stats_of(pool).total, 4);
+	{
+		dbpool_lease more = DBPOOL_LEASE_INIT;
+
+		assert_int_equal(dbpool_acquire(pool, 0, &more, &err), DBPOOL_EQUEUEFULL);
+	}
+	for (int i = 0; i < 4; i++)
+		dbpool_release(&lease[i]);
+	close_pool(pool);
+}
+
 /* ---- many threads ---- */
 
 typedef struct
@@ -398,6 +422,49 @@ busy_lease(void **state)
 	close_pool(pool);
 }
 
+static void *
+exec_for_long(void *arg)
+{
+	dbpool_lease *lease = arg;
+	PGresult	 *res;
+	dbpool_error *e = malloc(sizeof(*e));
+
+	*e = (dbpool_error) DBPOOL_ERROR_INIT;
+	(void) dbpool_exec(*lease, 0, "select pg_sleep(60)", NULL, &res, e);
+	PQclear(res);
+	return e;
+}
+
+/* A discard under another thread's feet ends its statement. */
+static void
+discard_cancels_a_running_exec(void **state)
+{
+	dbpool_pool	 *pool = open_pool("max", "1", "name", "discarded", NULL);
+	dbpool_lease  lease = DBPOOL_LEASE_INIT;
+	dbpool_lease  copy;
+	dbpool_error *e;
+	pthread_t	  thread;
+	int64_t		  before;
+
+	(void) state;
+	assert_ok(dbpool_acquire(pool, 0, &lease, &err));
+	copy = lease;
+	assert_int_equal(pthread_create(&thread, NULL, exec_for_long, &copy), 0);
+	assert_soon(admin_int("select count(*) from pg_stat_activity where "
+						  "application_name = 'discarded' and wait_event = 'PgSleep'") == 1);
+	before = now_ms();
+	dbpool_discard(&lease);
+	pthread_join(thread, (void **) &e);
+	assert_between(now_ms() - before, 0, 5000);
+	assert_int_equal(e->code, DBPOOL_EQUERY);
+	assert_string_equal(e->sqlstate, "57014");
+	free(e);
+	assert_soon(stats_of(pool).total == 0 || stats_of(pool).idle == 1);
+	assert_int_equal(stats_of(pool).cancels_sent, 1);
+	assert_int_equal(stats_of(pool).closed_discarded, 1);
+	close_pool(pool);
+}
+
 int
 main(void)
 {
@@ -407,9 +474,11 @@ main(void)
 		cmocka_unit_test(grants_are_fifo),
 		cmocka_unit_test(timeout_loses_nothing),
 		cmocka_unit_test(waiters_are_bounded),
+		cmocka_unit_test(waiters_being_served_are_not_bounded),
 		cmocka_unit_test(threads_lose_and_exceed_nothing),
 		cmocka_unit_test(stale_leases),
 		cmocka_unit_test(busy_lease),
+		cmocka_unit_test(discard_cancels_a_running_exec),
 	};
 	int failed = cmocka_run_group_tests_name("lease", tests, NULL, NULL);
 
