@@ -63,6 +63,20 @@ SET enable_indexscan = off;
 SET enable_bitmapscan = off;
 CREATE INDEX ana_orders_customer ON ana_orders (customer);
 SELECT f.suggested_sql, f.advice LIKE '%exists%' AS tells FROM dbutil.findings('SELECT * FROM ana_orders WHERE customer = 42') f;
+-- one that cannot serve, by its access method, collation or operator class, does not count
+DROP INDEX ana_orders_customer;
+CREATE INDEX ana_orders_brin ON ana_orders USING brin (customer);
+CREATE INDEX ana_orders_posix ON ana_orders (status COLLATE "POSIX");
+CREATE INDEX ana_orders_pattern ON ana_orders (status text_pattern_ops);
+SELECT f.suggested_sql, f.advice LIKE '%exists%' AS tells FROM dbutil.findings('SELECT * FROM ana_orders WHERE customer = 42') f;
+SELECT f.suggested_sql, f.advice LIKE '%exists%' AS tells FROM dbutil.findings('SELECT * FROM ana_orders WHERE status > ''zz''') f;
+SELECT f.suggested_sql, f.advice LIKE '%exists%' AS tells FROM dbutil.findings('SELECT * FROM ana_orders WHERE status = ''none''') f;
+DROP INDEX ana_orders_brin, ana_orders_posix, ana_orders_pattern;
+CREATE INDEX ana_orders_hash ON ana_orders USING hash (customer);
+SELECT f.suggested_sql, f.advice LIKE '%exists%' AS tells FROM dbutil.findings('SELECT * FROM ana_orders WHERE customer = 42') f;
+SELECT f.suggested_sql, f.advice LIKE '%exists%' AS tells FROM dbutil.findings('SELECT * FROM ana_orders WHERE customer < 2') f;
+DROP INDEX ana_orders_hash;
+CREATE INDEX ana_orders_customer ON ana_orders (customer);
 RESET enable_indexscan;
 RESET enable_bitmapscan;
 -- and with it there is nothing to find

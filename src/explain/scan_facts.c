@@ -35,10 +35,18 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/syscache.h"
 
 /* More columns than this make an index big and are seldom needed to find rows. */
 #define MAX_EQUALITY_COLUMNS 3
+
+/* A column that the filter compares with something fixed, and how. */
+typedef struct Comparison
+{
+	AttrNumber	column;
+	Oid			operator;		/* as "column operator value" */
+	Oid			collation;
+	int			strategy;		/* of a btree */
+} Comparison;
 
 /* The column of the scanned table that a side of a comparison is, or NULL. */
 static Var *
@@ -52,13 +60,12 @@ scanned_column(Node *side, Index rti)
 	return NULL;
 }
 
-/*
- * Which column a clause compares with something fixed, and how (a btree
- * strategy); 0 if it is no such clause.
- */
-static AttrNumber
-compared_column(Node *clause, Index rti, int *strategy)
+/* What a clause compares with something fixed; NULL if it is no such clause. */
+static Comparison *
+compared_column(Node *clause, Index rti)
 {
+	Comparison *result;
+	int			strategy;
 	Oid			operator;
 	Oid			collation;
 	List	   *args;
@@ -79,16 +86,16 @@ compared_column(Node *clause, Index rti, int *strategy)
 		args = ((ScalarArrayOpExpr *) clause)->args;
 	}
 	else
-		return 0;
+		return NULL;
 	if (list_length(args) != 2)
-		return 0;
+		return NULL;
 
 	column = scanned_column(linitial(args), rti);
 	other = lsecond(args);
 	if (column == NULL)
 	{
 		if (IsA(clause, ScalarArrayOpExpr))
-			return 0;
+			return NULL;
 		column = scanned_column(lsecond(args), rti);
 		other = linitial(args);
 		operator = get_commutator(operator);
@@ -96,43 +103,98 @@ compared_column(Node *clause, Index rti, int *strategy)
 	if (column == NULL || !OidIsValid(operator) || column->varcollid != collation ||
 		contain_var_clause(other) || contain_volatile_functions(other) ||
 		contain_subplans(other))
-		return 0;
+		return NULL;
 
 	opclass = GetDefaultOpClass(column->vartype, BTREE_AM_OID);
 	if (!OidIsValid(opclass))
-		return 0;
-	*strategy = get_op_opfamily_strategy(operator, get_opclass_family(opclass));
-	return *strategy == 0 ? 0 : column->varattno;
+		return NULL;
+	strategy = get_op_opfamily_strategy(operator, get_opclass_family(opclass));
+	if (strategy == 0)
+		return NULL;
+	result = palloc(sizeof(Comparison));
+	result->column = column->varattno;
+	result->operator = operator;
+	result->collation = collation;
+	result->strategy = strategy;
+	return result;
 }
 
-/* The columns that an index for these quals should have, in its order. */
-static List *
-index_columns(List *quals, Index rti)
+static bool
+compares(List *comparisons, AttrNumber column)
 {
-	List	   *columns = NIL;
-	AttrNumber	range = 0;
+	ListCell   *lc;
+
+	foreach(lc, comparisons)
+	{
+		if (((Comparison *) lfirst(lc))->column == column)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * The comparisons that an index for these quals should serve, one for each of
+ * its columns, in its order.
+ */
+static List *
+index_comparisons(List *quals, Index rti)
+{
+	List	   *result = NIL;
+	Comparison *range = NULL;
 	ListCell   *lc;
 
 	foreach(lc, quals)
 	{
-		int			strategy = 0;
-		AttrNumber	column = compared_column(lfirst(lc), rti, &strategy);
+		Comparison *comparison = compared_column(lfirst(lc), rti);
 
-		if (column == 0)
+		if (comparison == NULL)
 			continue;
-		if (strategy != BTEqualStrategyNumber)
-			range = range == 0 ? column : range;
-		else if (list_length(columns) < MAX_EQUALITY_COLUMNS)
-			columns = list_append_unique_int(columns, column);
+		if (comparison->strategy != BTEqualStrategyNumber)
+			range = range == NULL ? comparison : range;
+		else if (list_length(result) < MAX_EQUALITY_COLUMNS && !compares(result, comparison->column))
+			result = lappend(result, comparison);
 	}
-	if (range != 0)
-		columns = list_append_unique_int(columns, range);
-	return columns;
+	if (range != NULL && !compares(result, range->column))
+		result = lappend(result, range);
+	return result;
 }
 
-/* Does a usable index begin with these columns, in whatever order? */
+/*
+ * Would the planner find the rows of these comparisons by the index?  Its first
+ * columns are theirs, in whatever order, in their collation and with an
+ * operator class that knows their operators.  A BRIN index knows them as well
+ * but finds blocks, all of them if the table is in no order.
+ */
 static bool
-has_index(Relation rel, List *columns)
+index_serves(Relation index, List *comparisons)
+{
+	Form_pg_index form = index->rd_index;
+
+	if (!form->indisvalid || index->rd_rel->relam == BRIN_AM_OID ||
+		form->indnkeyatts < list_length(comparisons) ||
+		!heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL))
+		return false;
+	for (int i = 0; i < list_length(comparisons); i++)
+	{
+		ListCell   *lc;
+		bool		found = false;
+
+		foreach(lc, comparisons)
+		{
+			Comparison *comparison = lfirst(lc);
+
+			found |= comparison->column == form->indkey.values[i] &&
+				comparison->collation == index->rd_indcollation[i] &&
+				op_in_opfamily(comparison->operator, index->rd_opfamily[i]);
+		}
+		if (!found)
+			return false;
+	}
+	return true;
+}
+
+static bool
+has_index(Relation rel, List *comparisons)
 {
 	List	   *indexes = RelationGetIndexList(rel);
 	ListCell   *lc;
@@ -140,19 +202,11 @@ has_index(Relation rel, List *columns)
 
 	foreach(lc, indexes)
 	{
-		HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(lfirst_oid(lc)));
-		Form_pg_index form;
-		bool		covers;
+		/* the planner has locked them all */
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
 
-		if (!HeapTupleIsValid(tuple))
-			continue;
-		form = (Form_pg_index) GETSTRUCT(tuple);
-		covers = form->indisvalid && form->indnkeyatts >= list_length(columns) &&
-			heap_attisnull(tuple, Anum_pg_index_indpred, NULL);
-		for (int i = 0; covers && i < list_length(columns); i++)
-			covers = list_member_int(columns, form->indkey.values[i]);
-		ReleaseSysCache(tuple);
-		found |= covers;
+		found |= index_serves(index, comparisons);
+		index_close(index, NoLock);
 	}
 	list_free(indexes);
 	return found;
@@ -164,22 +218,22 @@ describe_scan(SeqScan *scan, List *rtable)
 	DbuScanFact *fact = palloc0(sizeof(DbuScanFact));
 	RangeTblEntry *rte = rt_fetch(scan->scan.scanrelid, rtable);
 	Relation	rel = table_open(rte->relid, NoLock);
-	List	   *columns;
+	List	   *comparisons;
 
 	fact->rti = scan->scan.scanrelid;
 	fact->reltuples = rel->rd_rel->reltuples;
-	columns = index_columns(scan->scan.plan.qual, fact->rti);
-	if (columns != NIL)
+	comparisons = index_comparisons(scan->scan.plan.qual, fact->rti);
+	if (comparisons != NIL)
 	{
 		StringInfoData names;
 		ListCell   *lc;
 
 		initStringInfo(&names);
-		foreach(lc, columns)
+		foreach(lc, comparisons)
 			appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "",
-							 quote_identifier(get_attname(rte->relid, lfirst_int(lc), false)));
+							 quote_identifier(get_attname(rte->relid, ((Comparison *) lfirst(lc))->column, false)));
 		fact->columns = names.data;
-		fact->indexed = has_index(rel, columns);
+		fact->indexed = has_index(rel, comparisons);
 		/* a toast table or a catalog is not the user's to index */
 		if (!fact->indexed && !IsCatalogRelation(rel) &&
 			(rel->rd_rel->relkind == RELKIND_RELATION || rel->rd_rel->relkind == RELKIND_MATVIEW))
