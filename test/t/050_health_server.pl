@@ -105,21 +105,34 @@ is($standby->safe_psql('postgres', q(SELECT count(*) FROM dbutil.health WHERE ne
 	'0', 'and no check fails there');
 
 $primary->safe_psql('postgres', 'CREATE UNLOGGED SEQUENCE unlogged');
-# a delay is the age of the last commit replayed: there has to be one
+# the primary is quiet for a while before replay stops
 $primary->wait_for_catchup($standby);
 $standby->safe_psql('postgres', 'SELECT pg_wal_replay_pause()');
+sleep 6;
 $primary->safe_psql('postgres', 'INSERT INTO t SELECT generate_series(1, 1000)');
 ok($standby->poll_query_until('postgres', 'SELECT pg_last_wal_receive_lsn() > pg_last_wal_replay_lsn()'),
 	'the standby has WAL to replay');
+is($standby->safe_psql('postgres',
+		q(SELECT extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) > 6, coalesce(value < 6, true)
+		  FROM dbutil.health WHERE check_name = 'replay_delay')),
+	't|t', 'a quiet time is no delay');
 thresholds('replica_lag', 0.001, 1000000);
 is(status($primary, 'replica_lag', 'standby'), 'warn', 'the standby lags');
 thresholds('replica_lag', 0.001, 0.001);
 is(status($primary, 'replica_lag', 'standby'), 'critical', 'the standby lags much');
 ok($standby->poll_query_until('postgres',
 		"SELECT value > 0 FROM dbutil.health WHERE check_name = 'replay_delay'"),
-	'and sees that itself');
+	'and sees that itself, when it has lasted');
+# what waits in a file that is full waits since that was filled
+$primary->safe_psql('postgres', 'SELECT pg_switch_wal(); INSERT INTO t VALUES (-1)');
+ok($standby->poll_query_until('postgres',
+		'SELECT pg_last_wal_receive_lsn() - pg_last_wal_replay_lsn() > 1000000'), 'the next file is received');
+sleep 1;
+is($standby->safe_psql('postgres', q(SELECT value >= 1 FROM dbutil.health WHERE check_name = 'replay_delay')),
+	't', 'the age of a full file counts');
 $standby->safe_psql('postgres', 'SELECT pg_wal_replay_resume()');
 $primary->wait_for_catchup($standby);
+is(status($standby, 'replay_delay'), 'ok', 'nothing waits once replay goes on');
 is(status($standby, 'sequence_exhaustion', 'public.unlogged'), 'unknown', 'unlogged sequences have no value on a standby');
 thresholds('replica_lag');
 
