@@ -38,14 +38,18 @@ CREATE SEQUENCE plain;
 SELECT setval('plain', 2000000000);
 CREATE DOMAIN small AS int;
 CREATE TABLE defaulted (a bigint DEFAULT nextval('plain'), b small DEFAULT nextval('plain'));
+CREATE DOMAIN smaller AS small CHECK (VALUE > 0);
+CREATE SEQUENCE nested;
+SELECT setval('nested', 2147483647);
+CREATE TABLE nested_domains (a smaller DEFAULT nextval('nested'));
 CREATE TABLE big (id bigserial PRIMARY KEY);
 SELECT setval('big_id_seq', 2147483648);
 SELECT * FROM used();
 -- the suggestions can be run as they are, and help
 SELECT suggested_sql FROM dbutil.health WHERE object_name LIKE 'health\_q.%' AND suggested_sql IS NOT NULL ORDER BY object_name COLLATE "C" \gexec
 SELECT * FROM used() WHERE status <> 'ok';
-DROP TABLE ident, defaulted, big;
-DROP SEQUENCE plain;
+DROP TABLE ident, defaulted, big, nested_domains;
+DROP SEQUENCE plain, nested;
 
 -- what the function refuses is NULL, not an error
 SELECT dbutil.health_sequence_position('"T t_I d_seq"'::regclass) AS stands_at,

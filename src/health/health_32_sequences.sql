@@ -36,9 +36,15 @@ BEGIN
 		SELECT DISTINCT ON (f.oid) f.oid, f.relid, a.attname, w.bytes
 		FROM feeds AS f
 		JOIN pg_attribute AS a ON a.attrelid = f.relid AND a.attnum = f.num
-		JOIN pg_type AS t ON t.oid = a.atttypid
-		CROSS JOIN LATERAL (SELECT CASE coalesce(nullif(t.typbasetype, 0), t.oid)
-								   WHEN 'int2'::regtype THEN 2 WHEN 'int4'::regtype THEN 4 ELSE 8 END) AS w(bytes)
+		-- a domain may be over a domain
+		CROSS JOIN LATERAL (
+			WITH RECURSIVE base AS (
+				SELECT t.oid, t.typbasetype FROM pg_type AS t WHERE t.oid = a.atttypid
+				UNION ALL
+				SELECT t.oid, t.typbasetype FROM base AS b JOIN pg_type AS t ON t.oid = b.typbasetype
+			)
+			SELECT CASE b.oid WHEN 'int2'::regtype THEN 2 WHEN 'int4'::regtype THEN 4 ELSE 8 END
+			FROM base AS b WHERE b.typbasetype = 0) AS w(bytes)
 		ORDER BY f.oid, w.bytes, f.relid, f.num
 	), reach AS (
 		SELECT s.*, v.relid, v.attname, coalesce(v.bytes, 8) AS bytes, z.stands_at,

@@ -657,8 +657,8 @@ INSERT INTO dbutil.health_checks
 	('replica_lag', 'quick', 'replication', 'MB', 50, 100, 'pg_monitor',
 	 'WAL that a standby or subscriber has still to replay, as seen from here; objects are application names',
 	 'Look at the standby''s disks, CPU and network, and at queries there that replay waits for.'),
-	('replay_delay', 'quick', 'replication', 's', 5, 30, NULL,
-	 'time by which this standby is behind its primary, recovery_min_apply_delay not counted',
+	('replay_delay', 'quick', 'replication', 's', 5, 30, 'pg_monitor',
+	 'time for which, at least, received WAL has been waiting to be replayed on this standby, recovery_min_apply_delay not counted; unknown while that may as well be the time the primary was quiet before',
 	 'Look at this server''s disks and CPU, at queries that replay waits for, and at the connection to the primary.'),
 	('archiver', 'quick', 'replication', 's', 300, 3600, 'pg_monitor',
 	 'time that a finished WAL file has been waiting to be archived',
@@ -961,10 +961,14 @@ DECLARE
 	see_all boolean := pg_has_role('pg_read_all_stats', 'USAGE');
 	in_recovery boolean := pg_is_in_recovery();
 	here pg_lsn := CASE WHEN in_recovery THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END;
-	received pg_lsn;
+	received pg_lsn := CASE WHEN in_recovery THEN pg_last_wal_receive_lsn() END;
+	replayed pg_lsn;
 	receiving boolean;
-	delay numeric;
+	at_least numeric;
+	at_most numeric;
 	apply_delay numeric;
+	segments bigint;
+	segment bigint;
 BEGIN
 	-- Since when a slot is inactive, and whether it is a failover slot kept in
 	-- step with the primary's (inactive by design), is told from 17 on.
@@ -1009,21 +1013,38 @@ BEGIN
 	WHERE r.state IS NULL OR r.state IN ('streaming', 'catchup')
 	ORDER BY 2, 3 DESC NULLS FIRST;		-- the unknown is the worst
 
-	-- Replayed all that was received: up to date, if anything is being received
-	-- at all.  Without a receiver an idle primary and a lost one look the same.
+	-- For how long, at least, WAL that was received has been waiting for its
+	-- replay.  The age of the last replayed commit is more than that if the primary
+	-- was quiet before, or busy with one long transaction; it is an upper bound only.
+	-- A lower bound is when the file that holds the next byte to replay was last
+	-- written, on this server's own clock: exact but for the time in which one
+	-- segment filled.  Where replay stands still in the file that is being written
+	-- and the two are far apart, the truth is unknown, until it lasts.  Without a receiver an idle primary and a
+	-- lost one look the same.
 	IF in_recovery THEN
-		received := pg_last_wal_receive_lsn();
+		replayed := pg_last_wal_replay_lsn();
 		receiving := EXISTS (SELECT FROM pg_stat_wal_receiver);
-		delay := extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp());
 		apply_delay := extract(epoch FROM (current_setting('recovery_min_apply_delay'))::interval);
+		at_most := greatest(extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) - apply_delay, 0);
+		IF receiving AND replayed < received AND has_function_privilege('pg_ls_waldir()', 'EXECUTE') THEN
+			segments := 4294967296 / pg_size_bytes(current_setting('wal_segment_size'));
+			segment := div(replayed - '0/0', pg_size_bytes(current_setting('wal_segment_size')));
+			at_least := (SELECT greatest(extract(epoch FROM clock_timestamp() - max(f.modification)) - apply_delay, 0)
+						 FROM pg_ls_waldir() AS f
+						 WHERE right(f.name, 16) = upper(lpad(to_hex(segment / segments), 8, '0') || lpad(to_hex(segment % segments), 8, '0')));
+		END IF;
 		RETURN QUERY SELECT 'replay_delay', 'server',
 			CASE WHEN NOT receiving THEN NULL
-				 WHEN received <= here THEN 0
-				 WHEN delay IS NOT NULL THEN greatest(delay - apply_delay, 0) END, NULL::numeric,
+				 WHEN replayed >= received OR at_most = 0 THEN 0
+				 -- it went on while we looked, or the next byte is in a file that is full
+				 WHEN replayed > here OR segment < div(received - '0/0' - 1, pg_size_bytes(current_setting('wal_segment_size'))) THEN at_least
+				 WHEN at_most <= 2 * coalesce(at_least, 0) + 1 THEN coalesce(at_least, at_most) END, NULL::numeric,
 			CASE WHEN NOT receiving THEN 'no WAL receiver is running: how far the primary is cannot be known'
-				 WHEN received <= here THEN 'all WAL that was received is replayed'
-				 WHEN delay IS NULL THEN 'no transaction has been replayed since this server started'
-				 ELSE format('the last replayed transaction is %s s old', round(delay)) END, NULL::text, false;
+				 WHEN replayed >= received THEN 'all WAL that was received is replayed'
+				 WHEN at_least IS NULL THEN format('%s of WAL wait to be replayed; since when is hidden', pg_size_pretty(received - replayed))
+				 WHEN at_most IS NULL THEN format('%s of WAL wait to be replayed, since %s s or longer; no transaction has been replayed since this server started', pg_size_pretty(received - replayed), round(at_least))
+				 ELSE format('%s of WAL wait to be replayed, since between %s and %s s', pg_size_pretty(received - replayed), round(least(at_least, at_most)), round(at_most)) END, NULL::text,
+			receiving AND replayed < received AND at_least IS NULL AND coalesce(at_most > 1, true);
 	END IF;
 
 	-- The age of the oldest file that is ready says for how long archiving has
@@ -1351,9 +1372,15 @@ BEGIN
 		SELECT DISTINCT ON (f.oid) f.oid, f.relid, a.attname, w.bytes
 		FROM feeds AS f
 		JOIN pg_attribute AS a ON a.attrelid = f.relid AND a.attnum = f.num
-		JOIN pg_type AS t ON t.oid = a.atttypid
-		CROSS JOIN LATERAL (SELECT CASE coalesce(nullif(t.typbasetype, 0), t.oid)
-								   WHEN 'int2'::regtype THEN 2 WHEN 'int4'::regtype THEN 4 ELSE 8 END) AS w(bytes)
+		-- a domain may be over a domain
+		CROSS JOIN LATERAL (
+			WITH RECURSIVE base AS (
+				SELECT t.oid, t.typbasetype FROM pg_type AS t WHERE t.oid = a.atttypid
+				UNION ALL
+				SELECT t.oid, t.typbasetype FROM base AS b JOIN pg_type AS t ON t.oid = b.typbasetype
+			)
+			SELECT CASE b.oid WHEN 'int2'::regtype THEN 2 WHEN 'int4'::regtype THEN 4 ELSE 8 END
+			FROM base AS b WHERE b.typbasetype = 0) AS w(bytes)
 		ORDER BY f.oid, w.bytes, f.relid, f.num
 	), reach AS (
 		SELECT s.*, v.relid, v.attname, coalesce(v.bytes, 8) AS bytes, z.stands_at,
