@@ -54,6 +54,16 @@ installs()
 		test -f "$tmp/usr/include/dbpool.h" && test -f "$tmp/usr/lib/libdbpool.a"
 }
 
+# a path, a prefix and a DESTDIR with blanks in them
+with_blanks()
+{
+	mkdir -p "$tmp/a b/src/client" && cp "$LIBSRC"/* "$tmp/a b/src/client/" &&
+		make -s -C "$tmp/a b/src/client" install PG_CONFIG="$PG_CONFIG" DESTDIR="$tmp/d e" PREFIX="/u s r" &&
+		test -f "$tmp/d e/u s r/include/dbpool.h" && test -e "$tmp/d e/u s r/lib/libdbpool.so" &&
+		PKG_CONFIG_PATH="$tmp/d e/u s r/lib/pkgconfig" pkg-config --cflags --libs dbpool > "$tmp/flags" &&
+		grep -qF -e '-I/u\ s\ r/include' "$tmp/flags" && grep -qF -e '-L/u\ s\ r/lib' "$tmp/flags"
+}
+
 cat > "$tmp/x.c" <<-'END'
 	#include <dbpool.h>
 	int main(void)
@@ -82,12 +92,13 @@ program()
 		LD_LIBRARY_PATH=$tmp/usr/lib "$tmp/x"
 }
 
-echo 1..7
+echo 1..8
 check exports_are_those_of_the_header exports_match_header
 check static_library_has_only_our_prefix static_has_prefix
 check soname_and_nodelete soname
 check needs_only_libpq_and_libc only_libpq_and_libc
 check installs installs
+check builds_and_installs_with_blanks with_blanks
 check c_program_by_pkg_config program cc x.c
 check cxx_program_by_pkg_config program "c++ -std=c++11" x.cc
 exit $status
