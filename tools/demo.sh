@@ -235,8 +235,11 @@ read_dsn()
 {
 	local lines
 
-	lines=$("$DEMO/bin/demo_dsn" 2>"$LOG/server.err") ||
+	lines=$("$DEMO/bin/demo_dsn" 2>"$LOG/server.err") || {
+		# 3: it is one, but holds what must not be handed on
+		[ $? != 3 ] || die "cannot use DBUTIL_DSN: $(tail -n 1 "$LOG/server.err")"
 		die "DBUTIL_DSN is not a connection string ($(tail -n 1 "$LOG/server.err")): write host=... port=... user=... dbname=..."
+	}
 	CONNECT=${lines%%$'\n'*}
 	lines=${lines#*$'\n'}
 	[ "$lines" = "$CONNECT" ] || [ -z "$lines" ] || export PGPASSWORD=$lines
@@ -250,7 +253,7 @@ check_server()
 	facts=$(value "SELECT current_setting('server_version_num'), pg_is_in_recovery(),
 		(SELECT rolsuper FROM pg_roles WHERE rolname = current_user),
 		EXISTS (SELECT FROM pg_database WHERE datname = '$DB'), current_setting('server_version')") ||
-		die "cannot use the server of DBUTIL_DSN ($(sed -n '1s/^psql: error: //p' "$LOG/server.err")): correct DBUTIL_DSN"
+		die "cannot use the server of DBUTIL_DSN ($(last_error "$LOG/server.err" | sed 's/^psql: error: //')): correct DBUTIL_DSN"
 	IFS='|' read -r version standby super exists SERVER_VERSION <<<"$facts"
 	[ "$version" -ge "${DBUTIL_OLDEST}0000" ] ||
 		die "the server of DBUTIL_DSN is PostgreSQL $SERVER_VERSION: dbutil needs $DBUTIL_OLDEST or newer"

@@ -9,11 +9,29 @@
  * line the password, which must not appear among a program's arguments: give
  * it to programs as PGPASSWORD.  The application_name is left out: each program
  * gives its own.
+ *
+ * Exit status 2: it is no connection string.  3: it holds another secret, for
+ * which no environment variable exists, so that programs could only be given it
+ * as an argument.
  */
 #include <libpq-fe.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Keywords with secrets that only a connection string or a service file can hold. */
+static const char *const secrets[] = {
+	"sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key",
+};
+
+static int
+is_secret(const char *keyword)
+{
+	for (size_t i = 0; i < sizeof(secrets) / sizeof(secrets[0]); i++)
+		if (strcmp(keyword, secrets[i]) == 0)
+			return 1;
+	return 0;
+}
 
 static void
 print_quoted(const char *keyword, const char *value)
@@ -64,6 +82,15 @@ main(void)
 			fprintf(stderr, "%s holds a line break\n", option->keyword);
 			PQconninfoFree(options);
 			return 2;
+		}
+		if (is_secret(option->keyword) && option->val[0] != '\0')
+		{
+			fprintf(stderr,
+					"%s would be seen among the arguments of programs: put it into a service file "
+					"and name that, service=...\n",
+					option->keyword);
+			PQconninfoFree(options);
+			return 3;
 		}
 		if (strcmp(option->keyword, "password") == 0)
 			password = option->val;

@@ -97,6 +97,15 @@ no_server()
 		[ -z "$(find /proc -maxdepth 2 -name cwd -lname "$HERE/build/demo/data*" 2>/dev/null)" ]
 }
 
+# standby NAME PORT: starts a server in recovery; it needs no primary for that.
+standby()
+{
+	PORT[$1]=$2
+	server_init "$HERE/$1"
+	as_user touch "$HERE/$1/standby.signal"
+	server_start "$HERE/$1" "$TEMP" "$2"
+}
+
 # server NAME PORT LINE...: starts a server of that name with these settings.
 server()
 {
@@ -172,6 +181,13 @@ test_bad_input()
 	check "a DSN that leads nowhere" refused 'cannot use the server of DBUTIL_DSN.*correct DBUTIL_DSN'
 	tool demo "DBUTIL_DSN=host=$TEMP port=${PORT[preloaded]} user=regress_nobody dbname=postgres"
 	check "a DSN with an unknown role" refused 'regress_nobody.*correct DBUTIL_DSN'
+	tool demo "DBUTIL_DSN=host=$TEMP port=${PORT[preloaded]} user=postgres options='-c statement_timeout=1ms'"
+	check "a server that refuses the first query says why" refused 'statement timeout.*correct DBUTIL_DSN'
+	tool demo "DBUTIL_DSN=host=$TEMP port=${PORT[preloaded]} user=postgres sslpassword=secret"
+	check "a secret that would become an argument" refused 'sslpassword.*service file'
+	check "is not printed" eval '! grep -q secret "$HERE/err" "$HERE/out"'
+	tool demo "$(dsn standby)"
+	check "a DSN that leads to a standby" refused 'is a standby.*name its primary'
 	tool demo DBUTIL_DEMO_SECONDS=long
 	check "a setting that is no number" refused "DBUTIL_DEMO_SECONDS must be a number.*'long'"
 
@@ -313,6 +329,7 @@ mapfile -t STAGED < <(stage_conf "$STAGE")
 server preloaded 54321 "${STAGED[@]}" "shared_preload_libraries = 'dbutil'"
 server plain 54322 "${STAGED[@]}"
 server stock 54323
+standby standby 54324
 
 test_bad_input
 test_own_server
