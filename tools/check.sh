@@ -15,6 +15,14 @@
 # build/check/<major version>/out.
 
 set -euo pipefail
+if [ $# -gt 0 ]; then
+	case $1 in
+		-h | --help) status=0 ;;
+		*) status=2; echo "check: error: unknown argument '$1': name tests in TESTS" >&2 ;;
+	esac
+	echo "usage: [TESTS=\"NAME ...\"] make check     (what a name can be: the head of tools/check.sh)" >&2
+	exit "$status"
+fi
 # shellcheck source=tools/stage.sh
 . "$(dirname "$0")/stage.sh"
 

@@ -58,6 +58,11 @@ for my $page (@pages)
 		ok( -f "tools/$target.sh" || $target =~ /^(install|installcheck|clean)$/,
 			"$page: make $target exists");
 	}
+	for my $test (map { split } $text =~ /make check TESTS="([^"]*)"/g)
+	{
+		ok( -f "sql/$test.sql" || -f "test/t/$test.pl" || -f "test/client/$test.c"
+			  || -f "test/isolation/specs/$test.spec", "$page: the test $test exists");
+	}
 	for my $file ($text =~ /\]\((?!https?:)([^)#]+)/g)
 	{
 		my $from = $page =~ m{/} ? 'docs/' : '';
@@ -94,6 +99,12 @@ for my $page (@pages)
 	}
 }
 cmp_ok($examples, '>=', 5, 'examples were found');
+
+# The test command takes names in TESTS; an argument must not run everything.
+my $usage = '';
+IPC::Run::run([ 'bash', 'tools/check.sh', '--no-such' ], '>', \$usage, '2>&1', IPC::Run::timeout(60));
+is($? >> 8, 2, 'check.sh refuses an unknown argument');
+like($usage, qr/unknown argument '--no-such'.*^usage: /ms, 'and says how it is called');
 
 $node->stop;
 done_testing();
