@@ -169,7 +169,7 @@ check_function(Oid function, void *arg)
 
 	if (function >= FirstUnpinnedObjectId && get_func_prokind(function) == PROKIND_AGGREGATE)
 		check_aggregate(function, context);
-	else if (func_volatile(function) == PROVOLATILE_VOLATILE && 
+	else if (func_volatile(function) == PROVOLATILE_VOLATILE &&
 			 !is_listed(function, harmless, lengthof(harmless)))
 		refuse_function(format_procedure_qualified(function), context);
 	return false;
