@@ -116,6 +116,10 @@ SELECT q, safe_try(q, true) FROM unnest(ARRAY[
 	'SELECT domain_in(textout(t), ''safe_domain''::regtype, -1) IS NULL FROM safe_text',
 	'SELECT table_to_xml(''safe_view'', true, true, '''')',
 	'SELECT p, (p).b, array[p] FROM safe_text', 'SELECT t::safe_plain FROM safe_text']) AS q;
+-- from 17 on there are JSON functions with a type of their own
+SELECT CASE WHEN current_setting('server_version_num')::int < 170000 THEN true ELSE safe_try(q, true) LIKE '0A000%safe_vol%' END AS refused
+FROM unnest(ARRAY['SELECT JSON_VALUE(t, ''$'' RETURNING safe_domain) FROM safe_text', 'SELECT JSON_QUERY(t, ''$'' RETURNING safe_pair) FROM safe_text',
+	'SELECT j.b FROM safe_text, JSON_TABLE(t, ''$'' COLUMNS (b safe_domain PATH ''$'')) AS j']) AS q;
 SELECT dbutil.analyze_query('SELECT $1::safe_pair', '[{"a": 1, "b": 2}]', run => true);
 SELECT dbutil.analyze_query('SELECT $1::safe_deep', '[{"p": []}]', run => true);
 -- comparisons: what sorts, groups and searches calls the support functions of operator families
