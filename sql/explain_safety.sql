@@ -138,7 +138,14 @@ SELECT q, safe_try(q, true) FROM unnest(ARRAY[
 CREATE INDEX safe_child_idx ON safe_inherits (a safe_ops);
 SELECT q, safe_try(q, true) FROM unnest(ARRAY['SELECT a FROM safe_indexed WHERE a = 1', 'INSERT INTO safe_inherits VALUES (1)',
 	'SELECT a FROM ONLY safe_indexed']) AS q;
+-- support functions in C are an extension's, whatever they are declared
+CREATE FUNCTION safe_ccmp(int, int) RETURNS int LANGUAGE internal VOLATILE AS 'btint4cmp';
+CREATE OPERATOR CLASS safe_cops FOR TYPE int USING btree AS OPERATOR 3 = (int, int), FUNCTION 1 safe_ccmp(int, int);
+CREATE INDEX safe_cidx ON safe_indexed (b safe_cops);
+SELECT safe_try('SELECT b FROM ONLY safe_indexed WHERE b = 1', true);
 DROP TABLE safe_text, safe_inherits, safe_indexed;
+DROP OPERATOR FAMILY safe_cops USING btree;
+DROP FUNCTION safe_ccmp(int, int);
 DROP TYPE safe_range, safe_deep, safe_plain, safe_pair;
 DROP DOMAIN safe_wrap;
 DROP OPERATOR FAMILY safe_ops USING btree;

@@ -251,7 +251,8 @@ dbpool__slot_take_idle(dbpool_pool *pool, int64_t now)
 static uint64_t
 coming_back(const dbpool_pool *pool, int64_t *until)
 {
-	int64_t	 now = dbpool__coarse();
+	/* as the maintenance thread, which would be woken again and again otherwise */
+	int64_t	 now = dbpool__now();
 	uint64_t n = 0;
 
 	for (uint32_t i = 0; n < pool->nstate[SLOT_RESETTING] && i < (uint32_t) pool->config.max; i++)

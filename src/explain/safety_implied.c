@@ -10,6 +10,8 @@
  *
  * Only families that a user made are listed: for an operator of the server's
  * own the planner prefers the server's families, which hold nothing volatile.
+ * Of their functions those in C are left out: they are an extension's, and many
+ * of those (PostGIS') are volatile only because nobody has said otherwise.
  * Lists are allocated in the current memory context; no locks are taken.
  *
  *-------------------------------------------------------------------------
@@ -22,7 +24,9 @@
 #include "catalog/pg_amop.h"
 #include "catalog/pg_amproc.h"
 #include "catalog/pg_index.h"
+#include "catalog/pg_language.h"
 #include "catalog/pg_opfamily.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
@@ -79,6 +83,20 @@ collect_types(Oid type, List **seen)
 	}
 }
 
+static List *
+add_function(List *functions, Oid function)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	Oid			language;
+
+	if (!HeapTupleIsValid(tuple))
+		return functions;
+	language = ((Form_pg_proc) GETSTRUCT(tuple))->prolang;
+	ReleaseSysCache(tuple);
+	return language == ClanguageId || language == INTERNALlanguageId ? functions :
+		list_append_unique_oid(functions, function);
+}
+
 /* The domains that check a value of this type, and what compares its ranges. */
 void
 dbu_explain_type_parts(Oid type, List **domains, List **functions)
@@ -97,8 +115,8 @@ dbu_explain_type_parts(Oid type, List **domains, List **functions)
 				*domains = lappend_oid(*domains, lfirst_oid(lc));
 				break;
 			case TYPTYPE_RANGE:
-				*functions = lappend_oid(*functions,
-										 lookup_type_cache(lfirst_oid(lc), TYPECACHE_RANGE_INFO)->rng_cmp_proc_finfo.fn_oid);
+				*functions = add_function(*functions,
+										  lookup_type_cache(lfirst_oid(lc), TYPECACHE_RANGE_INFO)->rng_cmp_proc_finfo.fn_oid);
 				break;
 			default:
 				break;
@@ -155,7 +173,7 @@ dbu_explain_table_families(Relation rel)
 	return families;
 }
 
-/* The functions of a family: its support functions and those of its operators. */
+/* The functions of a family, not in C: its support functions and its operators'. */
 List *
 dbu_explain_family_functions(Oid family)
 {
@@ -163,13 +181,13 @@ dbu_explain_family_functions(Oid family)
 	CatCList   *members = SearchSysCacheList1(AMPROCNUM, ObjectIdGetDatum(family));
 
 	for (int i = 0; i < members->n_members; i++)
-		functions = list_append_unique_oid(functions,
-										   ((Form_pg_amproc) GETSTRUCT(&members->members[i]->tuple))->amproc);
+		functions = add_function(functions,
+								 ((Form_pg_amproc) GETSTRUCT(&members->members[i]->tuple))->amproc);
 	ReleaseSysCacheList(members);
 	members = SearchSysCacheList1(AMOPSTRATEGY, ObjectIdGetDatum(family));
 	for (int i = 0; i < members->n_members; i++)
-		functions = list_append_unique_oid(functions,
-										   get_opcode(((Form_pg_amop) GETSTRUCT(&members->members[i]->tuple))->amopopr));
+		functions = add_function(functions,
+								 get_opcode(((Form_pg_amop) GETSTRUCT(&members->members[i]->tuple))->amopopr));
 	ReleaseSysCacheList(members);
 	return functions;
 }
