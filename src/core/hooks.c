@@ -24,20 +24,17 @@
  */
 #include "core/compat.h"
 #include "core/events.h"
+#include "core/explained.h"
 #include "core/module.h"
 #include "core/shmem.h"
 #include "core/statement.h"
 #include "core/transaction.h"
 
 #include "access/parallel.h"
-#include "commands/explain.h"
-#include DBU_EXPLAIN_STATE_H
-#include DBU_EXPLAIN_FORMAT_H
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "optimizer/planner.h"
 #include "storage/ipc.h"
-#include "tcop/tcopprot.h"
 #include "tcop/utility.h"
 
 static const DbuModule *plan_module = NULL;
@@ -51,17 +48,6 @@ static ExecutorFinish_hook_type prev_executor_finish = NULL;
 static ExecutorEnd_hook_type prev_executor_end = NULL;
 static ProcessUtility_hook_type prev_process_utility = NULL;
 static ExplainOneQuery_hook_type prev_explain_one_query = NULL;
-
-/* The EXPLAIN at work, the innermost if there are several. */
-typedef struct Explained
-{
-	ExplainState *state;		/* NULL: none */
-	int			nesting;		/* of the statement that is explained */
-	const PlannedStmt *plan;	/* its plan, once there is one */
-	const char *source;			/* and where that came from */
-} Explained;
-
-static Explained explained = {0};
 
 /* Modules know of the client's statement that was planned and is to be run. */
 static bool client_told = false;
@@ -267,11 +253,7 @@ executor_end(QueryDesc *query_desc)
 		dbu_event_end(&stmt, query->wanted);
 	}
 
-	/* EXPLAIN is not yet through with its statement's group of properties */
-	if (explained.state != NULL && explained.source != NULL &&
-		query_desc->plannedstmt == explained.plan)
-		ExplainPropertyText("Plan Cache", explained.source, explained.state);
-
+	dbu_explained_end(query_desc);
 	if (prev_executor_end)
 		prev_executor_end(query_desc);
 	else
@@ -487,11 +469,7 @@ plan(Query *parse, const char *query_string, int cursor_options,
 
 	INSTR_TIME_SET_CURRENT(duration);
 	INSTR_TIME_SUBTRACT(duration, start);
-	if (explained.state != NULL && explained.plan == NULL && req.nesting == explained.nesting)
-	{
-		explained.plan = result;
-		explained.source = req.source;
-	}
+	dbu_explained_planned(&req, result);
 	dbu_planning_note((uint64) result->queryId, req.nesting,
 					  INSTR_TIME_GET_MILLISEC(duration), req.served);
 	return result;
@@ -499,51 +477,13 @@ plan(Query *parse, const char *query_string, int cursor_options,
 
 /* ---------- EXPLAIN ---------- */
 
-#ifdef DBU_NEEDS_EXPLAIN_ONE_QUERY
-static void
-dbu_pg_explain_one_query(Query *query, int cursor_options, IntoClause *into,
-						 ExplainState *es, const char *query_string,
-						 ParamListInfo params, QueryEnvironment *query_env)
-{
-	BufferUsage before = pgBufferUsage;
-	BufferUsage used = {0};
-	PlannedStmt *result;
-	instr_time	start;
-	instr_time	duration;
-
-	INSTR_TIME_SET_CURRENT(start);
-	result = pg_plan_query(query, query_string, cursor_options, params);
-	INSTR_TIME_SET_CURRENT(duration);
-	INSTR_TIME_SUBTRACT(duration, start);
-	BufferUsageAccumDiff(&used, &pgBufferUsage, &before);
-	ExplainOnePlan(result, into, es, query_string, params, query_env, &duration,
-				   es->buffers ? &used : NULL);
-}
-#endif
-
-/* Which plan is explained, and by whom, so that its source can be told. */
 static void
 explain_one_query(Query *query, int cursor_options, IntoClause *into, ExplainState *es,
 				  const char *query_string, ParamListInfo params,
 				  QueryEnvironment *query_env)
 {
-	Explained	outer = explained;
-
-	explained = (Explained) {.state = es,.nesting = dbu_planning_depth()};
-	PG_TRY();
-	{
-		if (prev_explain_one_query)
-			prev_explain_one_query(query, cursor_options, into, es, query_string,
-								   params, query_env);
-		else
-			dbu_pg_explain_one_query(query, cursor_options, into, es, query_string,
-									 params, query_env);
-	}
-	PG_FINALLY();
-	{
-		explained = outer;
-	}
-	PG_END_TRY();
+	dbu_explained_run(prev_explain_one_query, query, cursor_options, into, es,
+					  query_string, params, query_env);
 }
 
 /* ---------- shared memory ---------- */
