@@ -243,6 +243,29 @@ SELECT name FROM item WHERE id = 30;
 SELECT state, reason FROM dbutil.plan_cache WHERE relations[1] = 'item'::regclass;
 SET dbutil.plan_cache = force;
 
+-- a plan that runs longer than planning and the custom plan is given up,
+-- whatever was estimated
+CREATE TABLE apart (id integer, k integer) WITH (autovacuum_enabled = off);
+CREATE TABLE apart_1 (CHECK (k = 1)) INHERITS (apart) WITH (autovacuum_enabled = off);
+CREATE TABLE apart_2 (CHECK (k = 2)) INHERITS (apart) WITH (autovacuum_enabled = off);
+INSERT INTO apart_1 SELECT i, 1 FROM generate_series(1, 8) AS i;
+INSERT INTO apart_2 VALUES (9, 2);
+ANALYZE apart_1, apart_2;
+CREATE FUNCTION takes_long(integer) RETURNS boolean LANGUAGE plpgsql STABLE COST 0.0001
+	AS 'BEGIN PERFORM pg_sleep(0.002); RETURN true; END';
+SET dbutil.plan_cache = auto;
+DO $$
+DECLARE
+	n integer;
+BEGIN
+	FOR i IN 1..40 LOOP
+		EXECUTE 'SELECT count(*) FROM apart WHERE takes_long(id) AND k = 2' INTO n;
+	END LOOP;
+	RAISE NOTICE '%', n;
+END $$;
+SELECT level, state, reason, stored_exec_us > 3 * custom_exec_us AS slower FROM dbutil.plan_cache WHERE 'apart'::regclass = ANY (relations) AND level = 'generic';
+SET dbutil.plan_cache = force;
+
 -- DISCARD forgets plans
 SELECT name FROM item WHERE id = 31;
 DISCARD PLANS;

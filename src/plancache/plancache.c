@@ -344,6 +344,9 @@ admit_generic(DbuPlanRequest *req, DbuRecognised *rec, const DbuPlanContext *con
 	else if (force)
 		result = dbu_plancache_instance(entry, rec);
 
+	/* freed if it is not stored: its execution then finds no such entry */
+	if (custom != NULL)
+		dbu_plancache_expect(custom, entry, true);
 	store(entry, rec, generation);
 	if (result != NULL)
 		return result;
@@ -397,6 +400,7 @@ verify(DbuPlanRequest *req, DbuPlanEntry *entry)
 	if (entry != NULL && entry->state == DBU_ENTRY_SERVING)
 	{
 		entry->custom_cost = custom->planTree->total_cost;
+		dbu_plancache_expect(custom, entry, true);
 		if (entry->generic_cost > generic_cost_limit(entry->custom_cost, entry))
 		{
 			entry->state = DBU_ENTRY_EXACT_ONLY;
@@ -447,6 +451,7 @@ serve(DbuPlanRequest *req, DbuRecognised *rec, DbuPlanEntry *entry)
 		dbu_plancache_entry_drop(entry);
 		return NULL;
 	}
+	dbu_plancache_expect(plan, entry, false);
 	entry->hits++;
 	entry->saved_us += entry->planning_us;
 	dbu_plancache_counts->saved_us += entry->planning_us;
@@ -567,15 +572,6 @@ dbu_plancache_generic_level(const DbuRecognised *rec, const DbuPlanContext *cont
 
 /* ---------- the module ---------- */
 
-/* DISCARD is what users reach for when they want everything planned afresh. */
-static int
-note_statement(const DbuStatement *stmt)
-{
-	if (stmt->utility_tag == T_DiscardStmt)
-		dbu_plancache_store_reset();
-	return 0;
-}
-
 const DbuModule dbu_plancache_module = {
 	.name = "plancache",
 	.init = dbu_plancache_define_settings,
@@ -583,7 +579,8 @@ const DbuModule dbu_plancache_module = {
 	.shmem_attach = dbu_plancache_shmem_attach,
 	.tranche_name = "DbutilPlancache",
 	.without_shmem = true,
-	.stmt_want = note_statement,
+	.stmt_want = dbu_plancache_stmt_want,
+	.stmt_end = dbu_plancache_stmt_end,
 	.plan = plan_statement,
 	.status = dbu_plancache_report_status,
 };

@@ -13,6 +13,7 @@
  *	store.c			entries, memory, eviction, invalidation
  *	instance.c		plans with places for literals, and filling them
  *	judge.c			may a generic plan stand for every literal?
+ *	measure.c		how long stored plans and others run
  *	shared.c		what all backends share: counters, memory, pins and bans
  *	views.c			the SQL surface
  *
@@ -79,6 +80,7 @@ typedef enum DbuCacheMode
 	X(REF_CHEAP, "refusal", "cheap", "planning takes less than dbutil.plan_cache_min_plan_time") \
 	X(REF_SIZE, "refusal", "too_large", "one plan larger than an eighth of dbutil.plan_cache_memory") \
 	X(REF_COST, "exact_only", "generic_cost", "the generic plan costs more than dbutil.plan_cache_regret allows") \
+	X(REF_REGRET, "exact_only", "regret", "the generic plan ran longer than planning and the custom plan, by dbutil.plan_cache_regret") \
 	X(REF_SKEW, "exact_only", "skew", "a literal is compared with a skewed column") \
 	X(REF_INDEX, "exact_only", "partial_index", "a literal is compared with a column of a partial or expression index") \
 	X(REF_GENERIC_NODE, "exact_only", "generic_node", "the generic plan holds a literal where it cannot be replaced") \
@@ -198,6 +200,10 @@ typedef struct DbuPlanEntry
 	double		saved_us;
 	double		generic_cost;
 	double		custom_cost;
+	int64		generic_runs;	/* executions of the stored plan, and ... */
+	double		generic_us;		/* ... the time that they took */
+	int64		custom_runs;	/* those of plans made afresh */
+	double		custom_us;
 	TimestampTz created;
 	TimestampTz sized;			/* relation sizes were last looked at */
 	TimestampTz last_used;
@@ -282,6 +288,12 @@ extern DbuPlanEvent dbu_plancache_judge_literals(const DbuRecognised *rec);
 extern bool dbu_plancache_detaching(const PlannedStmt *plan);
 extern void dbu_plancache_measure(DbuPlanEntry *entry);
 extern bool dbu_plancache_resized(DbuPlanEntry *entry);
+
+/* measure.c */
+extern void dbu_plancache_expect(const PlannedStmt *plan, const DbuPlanEntry *entry,
+								 bool custom);
+extern int	dbu_plancache_stmt_want(const DbuStatement *stmt);
+extern void dbu_plancache_stmt_end(const DbuStatement *stmt);
 
 /* shared.c */
 extern DbuPlanCounts *dbu_plancache_counts; /* this process' own */

@@ -38,7 +38,7 @@ PG_FUNCTION_INFO_V1(dbutil_plan_cache_ban);
 PG_FUNCTION_INFO_V1(dbutil_plan_cache_unmark);
 PG_FUNCTION_INFO_V1(dbutil_plan_cache_why);
 
-#define ENTRY_COLUMNS 18
+#define ENTRY_COLUMNS 20
 #define STATS_COLUMNS 5
 
 static const char *
@@ -116,6 +116,8 @@ put_entry(ReturnSetInfo *rsinfo, const DbuPlanEntry *entry)
 	PUT(Float8GetDatum(entry->saved_us));
 	PUT_IF(has_generic, Float8GetDatum(entry->generic_cost));
 	PUT_IF(entry->custom_cost > 0, Float8GetDatum(entry->custom_cost));
+	PUT_IF(entry->generic_runs > 0, Float8GetDatum(entry->generic_us / entry->generic_runs));
+	PUT_IF(entry->custom_runs > 0, Float8GetDatum(entry->custom_us / entry->custom_runs));
 	PUT_IF(visible, entry_relations(entry));
 	PUT(TimestampTzGetDatum(entry->created));
 	PUT(TimestampTzGetDatum(entry->last_used));

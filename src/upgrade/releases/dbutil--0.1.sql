@@ -163,7 +163,8 @@ CREATE FUNCTION dbutil.plan_cache_entries(
 	OUT reason text, OUT params integer, OUT bytes bigint, OUT calls bigint,
 	OUT hits bigint, OUT verified bigint, OUT planning_us double precision,
 	OUT saved_us double precision, OUT generic_cost double precision,
-	OUT custom_cost double precision, OUT relations regclass[],
+	OUT custom_cost double precision, OUT stored_exec_us double precision,
+	OUT custom_exec_us double precision, OUT relations regclass[],
 	OUT created timestamptz, OUT last_used timestamptz)
 	RETURNS SETOF record
 	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED ROWS 100
@@ -174,11 +175,12 @@ COMMENT ON FUNCTION dbutil.plan_cache_entries() IS
 CREATE VIEW dbutil.plan_cache AS
 	SELECT e.queryid, e.query, pg_catalog.pg_get_userbyid(e.userid) AS username,
 		   e.level, e.state, e.reason, e.params, e.bytes, e.calls, e.hits, e.verified,
-		   e.planning_us, e.saved_us, e.generic_cost, e.custom_cost, e.relations,
+		   e.planning_us, e.saved_us, e.generic_cost, e.custom_cost, e.stored_exec_us,
+		   e.custom_exec_us, e.relations,
 		   e.created, e.last_used
 	FROM dbutil.plan_cache_entries() AS e;
 COMMENT ON VIEW dbutil.plan_cache IS
-	'this session''s cached plans and verdicts: level generic (literals shown as $n, params of them) or exact (literals part of the key); state serving | exact only (verdict: no plan for all literals, reason says why) | refused (verdict: no plan is kept) | stale; bytes of memory; calls that found the entry, hits served, verified hits that were planned to compare costs; planning_us one planning, saved_us planning time spared, both microseconds; costs as the planner estimates them; relations it depends on. Statements of other roles show no text without pg_read_all_stats';
+	'this session''s cached plans and verdicts: level generic (literals shown as $n, params of them) or exact (literals part of the key); state serving | exact only (verdict: no plan for all literals, reason says why) | refused (verdict: no plan is kept) | stale; bytes of memory; calls that found the entry, hits served, verified hits that were planned to compare costs; planning_us one planning, saved_us planning time spared, both microseconds; costs as the planner estimates them; stored_exec_us and custom_exec_us the mean execution times in microseconds of the stored plan and of plans made afresh for the same statement; relations it depends on. Statements of other roles show no text without pg_read_all_stats';
 GRANT SELECT ON dbutil.plan_cache TO PUBLIC;
 
 CREATE FUNCTION dbutil.plan_cache_counters(
