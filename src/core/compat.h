@@ -70,7 +70,6 @@
 #if PG_VERSION_NUM >= 170000
 #define dbu_pg_explain_one_query standard_ExplainOneQuery
 #else
-#define dbu_pg_explain_one_query dbu_explain_one_query_before_17
 #define DBU_NEEDS_EXPLAIN_ONE_QUERY
 #endif
 

@@ -367,6 +367,9 @@ scan_rangetable(Query *query, TreeScan *scan)
 				stop = scan_relation(rte, target, scan);
 				break;
 			case RTE_SUBQUERY:
+				/* of a view, from 16 on */
+				if (OidIsValid(rte->relid))
+					scan->rec->relations = list_append_unique_oid(scan->rec->relations, rte->relid);
 				stop = scan_query(rte->subquery, scan);
 				break;
 			case RTE_JOIN:
@@ -434,7 +437,7 @@ scan_clauses(Query *query, TreeScan *scan)
 		scan_targets(query, scan) ||
 		scan_expression((Node *) query->onConflict, scan) ||
 		scan_expression((Node *) query->mergeActionList, scan) ||
-		scan_expression(dbu_merge_condition(query), scan) ||
+		dbu_plancache_scan_qual(dbu_merge_condition(query), scan) ||
 		scan_expression((Node *) query->returningList, scan) ||
 		scan_expression((Node *) query->groupClause, scan) ||
 		scan_expression((Node *) query->groupingSets, scan) ||
