@@ -92,6 +92,19 @@ EXECUTE put(2000, 'abcd');
 EXECUTE put(2001, NULL);
 EXECUTE put(2002, 'abcde');
 DEALLOCATE ALL;
+-- a parameter that is compared with a skewed column is left to the planner by auto
+CREATE TABLE skewed (id integer, k integer) WITH (autovacuum_enabled = off);
+INSERT INTO skewed SELECT i, CASE WHEN i % 20 = 0 THEN i ELSE 1 END FROM generate_series(1, 10000) AS i;
+CREATE INDEX ON skewed (k);
+ANALYZE skewed;
+SET dbutil.plan_cache = auto;
+PREPARE by_k(integer) AS SELECT count(*) FROM skewed WHERE k = $1;
+EXECUTE by_k(40);
+EXECUTE by_k(60);
+EXECUTE by_k(80);
+SELECT level, state, reason FROM dbutil.plan_cache WHERE 'skewed'::regclass = ANY (relations) AND level = 'generic';
+DEALLOCATE ALL;
+SET dbutil.plan_cache = force;
 RESET plan_cache_mode;
 
 -- EXPLAIN tells where the plan came from

@@ -146,31 +146,44 @@ resolve_column(List *rtable, Index varno, AttrNumber *attnum)
 	}
 }
 
-/* Is there a literal whose value decides what plan is good? */
+/* Why a plan for any value of what is compared with the column is no good. */
+static DbuPlanEvent
+judge_column(const DbuCompared *compared)
+{
+	DbuPlanEvent verdict = DBU_PLAN_NONE;
+	AttrNumber	attnum = compared->varattno;
+	RangeTblEntry *rte;
+	Relation	rel;
+
+	if (compared->varno == 0)
+		return DBU_PLAN_NONE;
+	rte = resolve_column(compared->rtable, compared->varno, &attnum);
+	if (rte == NULL)
+		return DBU_PLAN_NONE;
+
+	rel = relation_open(rte->relid, NoLock);
+	if (column_in_index_expression(rel, attnum))
+		verdict = DBU_PLAN_REF_INDEX;
+	else if (column_skewed(rte->relid, attnum, false))
+		verdict = DBU_PLAN_REF_SKEW;
+	relation_close(rel, NoLock);
+	return verdict;
+}
+
+/* Is there a literal or a parameter whose value decides what plan is good? */
 DbuPlanEvent
 dbu_plancache_judge_literals(const DbuRecognised *rec)
 {
 	DbuPlanEvent verdict = DBU_PLAN_NONE;
+	ListCell   *lc;
 
 	for (int i = 0; i < rec->nliterals && verdict == DBU_PLAN_NONE; i++)
+		verdict = judge_column(&rec->literals[i].compared);
+	foreach(lc, rec->compared)
 	{
-		const DbuLiteral *literal = &rec->literals[i];
-		AttrNumber	attnum = literal->varattno;
-		RangeTblEntry *rte;
-		Relation	rel;
-
-		if (literal->varno == 0)
-			continue;
-		rte = resolve_column(literal->rtable, literal->varno, &attnum);
-		if (rte == NULL)
-			continue;
-
-		rel = relation_open(rte->relid, NoLock);
-		if (column_in_index_expression(rel, attnum))
-			verdict = DBU_PLAN_REF_INDEX;
-		else if (column_skewed(rte->relid, attnum, false))
-			verdict = DBU_PLAN_REF_SKEW;
-		relation_close(rel, NoLock);
+		if (verdict != DBU_PLAN_NONE)
+			break;
+		verdict = judge_column(lfirst(lc));
 	}
 	return verdict;
 }

@@ -152,6 +152,26 @@ operand_column(Node *node)
 	return node != NULL && IsA(node, Var) ? (Var *) node : NULL;
 }
 
+/* Where the column is to be looked up; it may belong to a query around this one. */
+static DbuCompared
+compared_with(const TreeScan *scan, const Var *column)
+{
+	DbuCompared compared = {0};
+	ScanLevel  *level = scan->level;
+
+	if (column == NULL)
+		return compared;
+	for (Index up = column->varlevelsup; up > 0 && level != NULL; up--)
+		level = level->outer;
+	if (level != NULL)
+	{
+		compared.rtable = level->query->rtable;
+		compared.varno = column->varno;
+		compared.varattno = column->varattno;
+	}
+	return compared;
+}
+
 /*
  * Lift node, which belongs at place; column (or NULL) is what it is compared
  * with.  False, with nothing done, if it is none to be lifted.
@@ -188,22 +208,7 @@ lift(TreeScan *scan, Node *node, LiftPlace place, Var *column)
 		literal->saved.cast = *(FuncExpr *) node;
 	literal->value = *value;
 	literal->array_size = 0;
-	literal->rtable = NIL;
-	literal->varno = 0;
-	literal->varattno = 0;
-	if (column != NULL)
-	{
-		ScanLevel  *level = scan->level;
-
-		for (Index up = column->varlevelsup; up > 0 && level != NULL; up--)
-			level = level->outer;
-		if (level != NULL)
-		{
-			literal->rtable = level->query->rtable;
-			literal->varno = column->varno;
-			literal->varattno = column->varattno;
-		}
-	}
+	literal->compared = compared_with(scan, column);
 	scan->literal_hash = dbu_plancache_hash_constant(scan->literal_hash, value);
 	MIX(scan, value->consttype);
 	return true;
@@ -222,6 +227,23 @@ pass_param(TreeScan *scan, Node *node, bool null_too)
 		return false;
 	MIX(scan, T_Param);
 	MIX(scan, ((Param *) node)->paramid);
+	return true;
+}
+
+/* Let one through that is compared with something, perhaps a column. */
+static bool
+pass_compared(TreeScan *scan, Node *node, const Var *column)
+{
+	DbuCompared *compared;
+
+	if (!pass_param(scan, node, false))
+		return false;
+	if (column != NULL)
+	{
+		compared = palloc_object(DbuCompared);
+		*compared = compared_with(scan, column);
+		scan->rec->compared = lappend(scan->rec->compared, compared);
+	}
 	return true;
 }
 
@@ -261,7 +283,7 @@ lift_operand(TreeScan *scan, OpExpr *op, Node *operand, Node *other)
 		!comparison_lifts(scan, op->opno, other, &column) ||
 		!collation_known(exprType(operand), op->inputcollid))
 		return false;
-	return lift(scan, operand, LIFT_QUAL, column) || pass_param(scan, operand, false);
+	return lift(scan, operand, LIFT_QUAL, column) || pass_compared(scan, operand, column);
 }
 
 /*
@@ -283,7 +305,7 @@ lift_members(TreeScan *scan, ScalarArrayOpExpr *op)
 	if (!comparison_lifts(scan, op->opno, linitial(op->args), &column))
 		return false;
 	if (IsA(members, Param))
-		return pass_param(scan, members, false);
+		return pass_compared(scan, members, column);
 	if (!IsA(members, ArrayExpr))
 		return false;
 	array = (ArrayExpr *) members;

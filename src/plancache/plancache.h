@@ -112,6 +112,14 @@ typedef enum DbuPlanMark
 	DBU_MARK_BANNED				/* never a stored plan */
 } DbuPlanMark;
 
+/* A column that a literal or a parameter is compared with. */
+typedef struct DbuCompared
+{
+	List	   *rtable;			/* of the query that it belongs to */
+	Index		varno;			/* 0: none */
+	AttrNumber	varattno;
+} DbuCompared;
+
 /* One literal that is lifted, and what it is compared with. */
 typedef struct DbuLiteral
 {
@@ -124,9 +132,7 @@ typedef struct DbuLiteral
 	Const		value;			/* what it comes to */
 	int			array_size;		/* of an IN list's first member: members */
 	ArrayExpr  *array;			/* and the list itself */
-	List	   *rtable;			/* column on the other side: where it is ... */
-	Index		varno;			/* 0: not a column */
-	AttrNumber	varattno;
+	DbuCompared compared;
 } DbuLiteral;
 
 /* What recognise.c found out about a Query. */
@@ -139,6 +145,7 @@ typedef struct DbuRecognised
 	List	   *relations;		/* OIDs of those named, at any depth */
 	bool		partitioned;	/* exact level only */
 	int			nbound;			/* bound parameters; literals are numbered on */
+	List	   *compared;		/* DbuCompared of theirs */
 	int			nliterals;
 	int			max_literals;	/* room in literals */
 	DbuLiteral *literals;
