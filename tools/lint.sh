@@ -130,6 +130,15 @@ tidy()
 		exit 0'
 }
 
+# typedefs: typedefs.list names the types that there are.
+typedefs()
+{
+	bash "$DBUTIL_ROOT/tools/typedefs.sh" | diff -u "$DBUTIL_ROOT/typedefs.list" - || {
+		echo "run: tools/typedefs.sh >typedefs.list"
+		return 1
+	}
+}
+
 bash "$DBUTIL_ROOT/tools/deps.sh" check lint
 find_pg
 workdir
@@ -140,6 +149,7 @@ lock_dir "$DIR"
 
 step "shellcheck" shell_lint
 step "layering rules" bash "$DBUTIL_ROOT/tools/layering.sh"
+step "typedefs.list" typedefs
 step "layering rules, self-test" bash "$DBUTIL_ROOT/tools/layering.sh" --self-test
 step "server: gcc -Wall -Wextra -Werror" build_server
 if [ "$FAILED" = 0 ] || [ -d "$DIR/stage" ]; then
