@@ -50,6 +50,10 @@ FROM unnest(ARRAY[
 ]) WITH ORDINALITY AS s(statement, n), LATERAL dbutil.plan_cache_why(s.statement) AS w
 ORDER BY s.n;
 
+-- which ones
+SELECT literals FROM dbutil.plan_cache_why('UPDATE item SET amount = amount * 2, code = ''a'', at = ''2024-02-29'' WHERE id IN (7, 8) AND grp <> 3');
+SELECT literals FROM dbutil.plan_cache_why('SELECT 1 FROM item LIMIT 1');
+
 -- an IN list is one array in the plan, long ones are hashed, each has its own members
 EXPLAIN (COSTS OFF) SELECT name FROM item WHERE id IN (1, 2, 3);
 EXPLAIN (COSTS OFF) SELECT name FROM item WHERE id IN (4, 5, 6);

@@ -26,6 +26,7 @@
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/ruleutils.h"
 #include "utils/tuplestore.h"
 
@@ -287,6 +288,25 @@ analyze_text(const char *text)
 		NULL : linitial_node(Query, queries);
 }
 
+/* The literals that are lifted, as text, in the order of their numbers. */
+static Datum
+literal_texts(const DbuRecognised *rec)
+{
+	Datum	   *texts = palloc_array(Datum, Max(rec->nliterals, 1));
+
+	for (int i = 0; i < rec->nliterals; i++)
+	{
+		const Const *value = &rec->literals[i].value;
+		Oid			output;
+		bool		varlena;
+
+		getTypeOutputInfo(value->consttype, &output, &varlena);
+		texts[i] = CStringGetTextDatum(OidOutputFunctionCall(output, value->constvalue));
+	}
+	return PointerGetDatum(construct_array(texts, rec->nliterals, TEXTOID, -1, false,
+										   TYPALIGN_INT));
+}
+
 /*
  * What would the cache do with a statement, sent as the simple protocol sends
  * it, with the session's settings; with plan_cache = off as if it were auto.
@@ -302,8 +322,8 @@ dbutil_plan_cache_why(PG_FUNCTION_ARGS)
 	DbuPlanEvent reason = DBU_PLAN_REF_COMMAND;
 	const char *decision = "refused";
 	bool		generic = false;
-	Datum		values[5] = {0};
-	bool		nulls[5] = {false};
+	Datum		values[6] = {0};
+	bool		nulls[6] = {false};
 	TupleDesc	desc;
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
@@ -358,6 +378,10 @@ dbutil_plan_cache_why(PG_FUNCTION_ARGS)
 	}
 	else
 		nulls[1] = nulls[2] = true;
+	if (generic)
+		values[5] = literal_texts(&rec);
+	else
+		nulls[5] = true;
 	if (reason != DBU_PLAN_NONE)
 	{
 		values[3] = CStringGetTextDatum(dbu_plancache_event_name[reason]);

@@ -234,12 +234,13 @@ REVOKE EXECUTE ON FUNCTION dbutil.plan_cache_unmark(bigint) FROM PUBLIC;
 
 CREATE FUNCTION dbutil.plan_cache_why(
 	query text,
-	OUT decision text, OUT level text, OUT params integer, OUT reason text, OUT explanation text)
+	OUT decision text, OUT level text, OUT params integer, OUT reason text, OUT explanation text,
+	OUT literals text[])
 	RETURNS record
 	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
 	AS 'MODULE_PATHNAME', 'dbutil_plan_cache_why';
 COMMENT ON FUNCTION dbutil.plan_cache_why(text) IS
-	'what the plan cache would do with a statement sent now by this session: decision hit | not stored yet | refused; level generic (params: literals lifted) or exact; reason as named in dbutil.plan_cache_stats, with its explanation. With dbutil.plan_cache = off the answer is that of auto. Does not run or plan the statement. Errors: whatever parsing it raises; 42601 for several statements';
+	'what the plan cache would do with a statement sent now by this session: decision hit | not stored yet | refused; level generic (params: how many literals are lifted, literals: which, as $1, $2, ...) or exact; reason as named in dbutil.plan_cache_stats, with its explanation. With dbutil.plan_cache = off the answer is that of auto. Does not run or plan the statement. Errors: whatever parsing it raises; 42601 for several statements';
 
 -- prepared: statements prepared by name, for all sessions of the database
 
