@@ -195,6 +195,25 @@ UPDATE item SET name = 'n5' WHERE id = 5;
 SELECT kind, event, total FROM dbutil.plan_cache_stats
 WHERE total > 0 AND kind = 'refusal' AND event <> 'relation';
 
+-- statements that never repeat are looked at now and then only, until one does
+SET dbutil.plan_cache = auto;
+SELECT dbutil.plan_cache_reset() >= 0 AS done;
+DO $$
+DECLARE
+	n integer;
+BEGIN
+	FOR i IN 1..1000 LOOP
+		EXECUTE format('SELECT id + %s FROM item WHERE id = 1', i) INTO n;
+	END LOOP;
+	FOR i IN 1..30 LOOP
+		EXECUTE format('SELECT id + 0 FROM item WHERE id = %s', i) INTO n;
+	END LOOP;
+END $$;
+SELECT sum(total) FILTER (WHERE event = 'stranger') > 600 AS not_looked_at,
+	   sum(total) FILTER (WHERE event = 'first_sight') < 400 AS looked_at,
+	   sum(total) FILTER (WHERE kind = 'hit') > 5 AS hits_again
+FROM dbutil.plan_cache_stats;
+
 RESET dbutil.plan_cache;
 RESET search_path;
 SET client_min_messages = warning;

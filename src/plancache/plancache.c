@@ -507,6 +507,11 @@ plan_statement(DbuPlanRequest *req)
 	if (dbu_plancache_mode == DBU_CACHE_OFF || IsInParallelMode())
 		return dbu_plan_next(req);
 
+	if (dbu_plancache_mode != DBU_CACHE_FORCE && dbu_plancache_among_strangers())
+	{
+		settle(req, DBU_PLAN_MISS_STRANGER);
+		return dbu_plan_next(req);
+	}
 	dbu_plancache_store_init();
 	if (dbu_plancache_reset_wanted() || dbu_plancache_settings_changed)
 	{

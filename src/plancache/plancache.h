@@ -49,6 +49,7 @@ typedef enum DbuCacheMode
 	X(HIT_EXACT, "hit", "exact", "the plan of the same literals was served") \
 	/* accepted, but planned */ \
 	X(MISS_FIRST, "miss", "first_sight", "seen fewer than dbutil.plan_cache_min_calls times") \
+	X(MISS_STRANGER, "miss", "stranger", "not looked at, as many statements in a row had not been seen before") \
 	X(MISS_ADMIT, "miss", "admission", "planned and looked at for admission") \
 	X(MISS_STALE, "miss", "stale", "the stored plan had become invalid") \
 	X(MISS_AGE, "miss", "age", "the stored plan was older than dbutil.plan_cache_max_age") \
@@ -270,6 +271,7 @@ extern DbuPlanEntry *dbu_plancache_find(DbuRecognised *rec, bool exact,
 										const DbuPlanContext *context);
 extern DbuPlanEntry *dbu_plancache_find_serial(uint64 hash, uint64 serial);
 extern uint32 dbu_plancache_sighting(uint64 hash);
+extern bool dbu_plancache_among_strangers(void);
 extern DbuPlanEntry *dbu_plancache_entry_new(DbuRecognised *rec, bool exact,
 											 const DbuPlanContext *context);
 extern void dbu_plancache_entry_dependencies(DbuPlanEntry *entry,

@@ -49,6 +49,13 @@ static struct
 	uint32		calls;
 }			sightings[NSIGHTINGS];
 
+/* Statements in a row that had not been seen before. */
+static uint32 strangers = 0;
+
+/* After so many only one of some is looked at. */
+#define MANY_STRANGERS 256
+#define STRANGERS_LOOKED_AT 8
+
 static uint64 generation = 0;
 static TransactionId ddl_xid = InvalidTransactionId;
 
@@ -252,7 +259,21 @@ dbu_plancache_sighting(uint64 hash)
 		sightings[slot].hash = hash;
 		sightings[slot].calls = 0;
 	}
-	return ++sightings[slot].calls;
+	if (++sightings[slot].calls > 1)
+		strangers = 0;
+	else
+		strangers++;
+	return sightings[slot].calls;
+}
+
+/*
+ * Is the next statement not to be looked at?  A session that never repeats itself
+ * is to pay next to nothing, and one that begins to is found out a little later.
+ */
+bool
+dbu_plancache_among_strangers(void)
+{
+	return strangers >= MANY_STRANGERS && ++strangers % STRANGERS_LOOKED_AT != 0;
 }
 
 /* ---------- entries ---------- */
@@ -416,6 +437,7 @@ dbu_plancache_entry_drop(DbuPlanEntry *entry)
 void
 dbu_plancache_entry_used(DbuPlanEntry *entry)
 {
+	strangers = 0;
 	entry->last_used = GetCurrentStatementStartTimestamp();
 	dlist_move_head(&by_use, &entry->node);
 }
