@@ -507,7 +507,10 @@ plan_statement(DbuPlanRequest *req)
 	if (dbu_plancache_mode == DBU_CACHE_OFF || IsInParallelMode())
 		return dbu_plan_next(req);
 
-	if (dbu_plancache_mode != DBU_CACHE_FORCE && dbu_plancache_among_strangers())
+	/* what is pinned is served from its first call on */
+	if (dbu_plancache_mode != DBU_CACHE_FORCE &&
+		dbu_plancache_mark(req->query->queryId) != DBU_MARK_PINNED &&
+		dbu_plancache_among_strangers())
 	{
 		settle(req, DBU_PLAN_MISS_STRANGER);
 		return dbu_plan_next(req);

@@ -72,6 +72,11 @@ is($node->safe_psql('postgres', "SELECT dbutil.plan_cache_pin($id)"), 'banned', 
 ask($two, 'SELECT name FROM item WHERE id = 8');
 is(ask($two, 'SELECT name FROM item WHERE id = 9'), 'n9', 'the second call of a new session');
 is(ask($two, q(SELECT total FROM dbutil.plan_cache_stats WHERE event = 'generic')), '1', 'was a hit');
+# also in a session that has not repeated itself for long, and is looked at seldom
+my $generic = q(SELECT total FROM dbutil.plan_cache_stats WHERE event = 'generic');
+ask($two, join '; ', map { "SELECT name, $_ FROM item WHERE id = 1" } 1000 .. 1299);
+ask($two, 'SELECT name FROM item WHERE id = 10');
+is(ask($two, $generic), '2', 'a hit among strangers');
 is($node->safe_psql('postgres', "SELECT dbutil.plan_cache_unmark($id)"), 'pinned', 'no more pinned');
 is($node->safe_psql('postgres', "SELECT dbutil.plan_cache_unmark($id)"), 'none', 'and twice makes no difference');
 my (undef, undef, $error) = $node->psql('postgres', 'SELECT dbutil.plan_cache_pin(0)');
