@@ -8,6 +8,8 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
+use LongSession;
+
 my $node = PostgreSQL::Test::Cluster->new('main');
 $node->init;
 $node->append_conf('postgresql.conf', "shared_preload_libraries = 'dbutil'\nautovacuum = off\ndbutil.plan_cache = auto\n");
@@ -20,63 +22,40 @@ $node->safe_psql('postgres', q(
 	CREATE ROLE plain LOGIN;
 	GRANT SELECT ON item TO plain));
 
-# A session that lives on between questions.
-sub session
-{
-	my %session = (in => '', out => '');
-
-	$session{psql} = IPC::Run::start([ 'psql', '-X', '-A', '-t', '-q', '-d', $node->connstr('postgres') ],
-		'<', \$session{in}, '>', \$session{out}, '2>&1', IPC::Run::timeout(120));
-	return \%session;
-}
-
-sub ask
-{
-	my ($session, $text) = @_;
-
-	$session->{out} = '';
-	$session->{in} .= "$text;\n\\echo done\n";
-	$session->{psql}->pump until $session->{out} =~ /^done$/m;
-	my $answer = $session->{out} =~ s/^done\n//mr;
-	chomp $answer;
-	return $answer;
-}
-
-my ($one, $two) = (session(), session());
+my ($one, $two) = (LongSession->new($node), LongSession->new($node));
 my $hits = q(SELECT total || ' ' || all_sessions FROM dbutil.plan_cache_stats WHERE kind = 'hit' AND event = 'generic');
 
 # --- sums: three calls lead to the first hit, and every power of two is planned
 for my $session ($one, $two)
 {
-	ask($session, "SELECT name FROM item WHERE id = $_") for 1 .. 5;
+	$session->ask("SELECT name FROM item WHERE id = $_") for 1 .. 5;
 }
-my $own = (split ' ', ask($one, $hits))[0];
+my $own = (split ' ', $one->ask($hits))[0];
 cmp_ok($own, '>', 0, 'hits');
-is(ask($two, $hits), "$own " . 2 * $own, 'as many in the other session, and their sum');
-$two->{in} .= "\\q\n";
-$two->{psql}->finish;
+is($two->ask($hits), "$own " . 2 * $own, 'as many in the other session, and their sum');
+$two->leave;
 ok($node->poll_query_until('postgres', q(SELECT count(*) = 2 FROM pg_stat_activity WHERE backend_type = 'client backend')),
 	'the other session ended');
-is(ask($one, $hits), "$own " . 2 * $own, 'its hits are still in the sum');
-cmp_ok(ask($one, q(SELECT all_sessions FROM dbutil.plan_cache_stats WHERE event = 'bytes')), '>', 0, 'bytes in use');
+is($one->ask($hits), "$own " . 2 * $own, 'its hits are still in the sum');
+cmp_ok($one->ask(q(SELECT all_sessions FROM dbutil.plan_cache_stats WHERE event = 'bytes')), '>', 0, 'bytes in use');
 
 # --- bans and pins reach other sessions
-$two = session();
-my $id = ask($one, q(SELECT queryid FROM dbutil.plan_cache WHERE query ~ 'FROM item' AND query !~ 'dbutil'));
+$two = LongSession->new($node);
+my $id = $one->ask(q(SELECT queryid FROM dbutil.plan_cache WHERE query ~ 'FROM item' AND query !~ 'dbutil'));
 like($id, qr/^-?\d+$/, 'the statement has an identifier');
 is($node->safe_psql('postgres', "SELECT dbutil.plan_cache_ban($id)"), 'none', 'banned');
-ask($_, 'SELECT name FROM item WHERE id = 7') for $one, $one, $two;
-is(ask($one, q(SELECT total FROM dbutil.plan_cache_stats WHERE event = 'banned')), '2', 'the session that had a plan does not use it');
-is(ask($one, q(SELECT reason FROM dbutil.plan_cache_why('SELECT name FROM item WHERE id = 7'))), 'banned', 'and says why');
+$_->ask('SELECT name FROM item WHERE id = 7') for $one, $one, $two;
+is($one->ask(q(SELECT total FROM dbutil.plan_cache_stats WHERE event = 'banned')), '2', 'the session that had a plan does not use it');
+is($one->ask(q(SELECT reason FROM dbutil.plan_cache_why('SELECT name FROM item WHERE id = 7'))), 'banned', 'and says why');
 is($node->safe_psql('postgres', "SELECT dbutil.plan_cache_pin($id)"), 'banned', 'pinned instead');
-ask($two, 'SELECT name FROM item WHERE id = 8');
-is(ask($two, 'SELECT name FROM item WHERE id = 9'), 'n9', 'the second call of a new session');
-is(ask($two, q(SELECT total FROM dbutil.plan_cache_stats WHERE event = 'generic')), '1', 'was a hit');
+$two->ask('SELECT name FROM item WHERE id = 8');
+is($two->ask('SELECT name FROM item WHERE id = 9'), 'n9', 'the second call of a new session');
+is($two->ask(q(SELECT total FROM dbutil.plan_cache_stats WHERE event = 'generic')), '1', 'was a hit');
 # also in a session that has not repeated itself for long, and is looked at seldom
 my $generic = q(SELECT total FROM dbutil.plan_cache_stats WHERE event = 'generic');
-ask($two, join '; ', map { "SELECT name, $_ FROM item WHERE id = 1" } 1000 .. 1299);
-ask($two, 'SELECT name FROM item WHERE id = 10');
-is(ask($two, $generic), '2', 'a hit among strangers');
+$two->ask(join '; ', map { "SELECT name, $_ FROM item WHERE id = 1" } 1000 .. 1299);
+$two->ask('SELECT name FROM item WHERE id = 10');
+is($two->ask($generic), '2', 'a hit among strangers');
 is($node->safe_psql('postgres', "SELECT dbutil.plan_cache_unmark($id)"), 'pinned', 'no more pinned');
 is($node->safe_psql('postgres', "SELECT dbutil.plan_cache_unmark($id)"), 'none', 'and twice makes no difference');
 my (undef, undef, $error) = $node->psql('postgres', 'SELECT dbutil.plan_cache_pin(0)');
@@ -87,16 +66,16 @@ like($error, qr/no more than 256 statements/, 'too many bans');
 like($error, qr/permission denied for function plan_cache_pin/, 'not for everybody');
 
 # --- resets
-cmp_ok(ask($one, 'SELECT count(*) FROM dbutil.plan_cache'), '>', 0, 'entries');
+cmp_ok($one->ask('SELECT count(*) FROM dbutil.plan_cache'), '>', 0, 'entries');
 (undef, undef, $error) = $node->psql('postgres', 'SET ROLE plain; SELECT dbutil.plan_cache_reset(true)');
 like($error, qr/permission denied to reset/, 'everybody resets his own only');
 $node->safe_psql('postgres', 'SELECT dbutil.plan_cache_reset(true)');
-ask($one, 'SELECT name FROM item WHERE id = 7');
-is(ask($one, q(SELECT count(*) FROM dbutil.plan_cache WHERE query ~ 'FROM item' AND query !~ 'dbutil')), '0',
+$one->ask('SELECT name FROM item WHERE id = 7');
+is($one->ask(q(SELECT count(*) FROM dbutil.plan_cache WHERE query ~ 'FROM item' AND query !~ 'dbutil')), '0',
 	'the next statement of every session begins anew');
-ask($one, "SELECT name FROM item WHERE id = $_") for 1 .. 3;
-is(ask($one, q(SELECT dbutil.plan_cache_forget('item'))), '1', 'forgotten by relation');
-is(ask($one, q(SELECT dbutil.plan_cache_forget('item'))), '0', 'once');
+$one->ask("SELECT name FROM item WHERE id = $_") for 1 .. 3;
+is($one->ask(q(SELECT dbutil.plan_cache_forget('item'))), '1', 'forgotten by relation');
+is($one->ask(q(SELECT dbutil.plan_cache_forget('item'))), '0', 'once');
 
 # --- memory of all sessions together
 $node->append_conf('postgresql.conf', 'dbutil.plan_cache_total_memory = 64');
@@ -106,18 +85,14 @@ for my $session ($one, $two)
 {
 	for my $n (1 .. 50)
 	{
-		ask($session, "SELECT name, $n FROM item WHERE id = 1") for 1 .. 2;
+		$session->ask("SELECT name, $n FROM item WHERE id = 1") for 1 .. 2;
 	}
 }
-my $bytes = ask($one, q(SELECT all_sessions FROM dbutil.plan_cache_stats WHERE event = 'bytes'));
+my $bytes = $one->ask(q(SELECT all_sessions FROM dbutil.plan_cache_stats WHERE event = 'bytes'));
 cmp_ok($bytes, '<=', 64 * 1024, "all sessions stay within it ($bytes bytes)");
 cmp_ok($bytes, '>', 0, 'and use it');
 
-for ($one, $two)
-{
-	$_->{in} .= "\\q\n";
-	$_->{psql}->finish;
-}
+$_->leave for $one, $two;
 ok($node->poll_query_until('postgres', q(SELECT count(*) = 1 FROM pg_stat_activity WHERE backend_type = 'client backend')), 'all ended');
 is($node->safe_psql('postgres', q(SET dbutil.plan_cache = off; SELECT all_sessions FROM dbutil.plan_cache_stats WHERE event = 'bytes')),
 	'0', 'and what they used is free');
