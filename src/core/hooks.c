@@ -432,6 +432,7 @@ plan(Query *parse, const char *query_string, int cursor_options,
 		.query_string = query_string,
 		.cursor_options = cursor_options,
 		.bound_params = bound_params,
+		.seen_after = planner_hook != plan,
 	};
 	int			outer = dbu_statement_nesting;
 	PlannedStmt *result;

@@ -73,6 +73,8 @@ typedef struct DbuPlanRequest
 	int			cursor_options;
 	ParamListInfo bound_params;
 	int			nesting;		/* 0: a statement sent by the client */
+	bool		seen_after;		/* another planner hook gets the plan, and may
+								 * write to it */
 	bool		served;			/* out: planning was skipped */
 	const char *source;			/* out: where the plan came from, in words for
 								 * EXPLAIN; NULL: nothing to say */

@@ -220,7 +220,7 @@ typedef struct Replacing
 {
 	const DbuRecognised *rec;
 	int			replaced;		/* Params */
-	int			places;			/* Consts in their stead */
+	List	   *places;			/* Consts in their stead */
 	bool		hashable;		/* an array is long enough to be hashed */
 } Replacing;
 
@@ -295,6 +295,7 @@ static Node *
 make_place(Node *node, void *arg)
 {
 	Replacing  *replacing = arg;
+	Const	   *place;
 	int			literal;
 
 	if (node == NULL)
@@ -305,22 +306,23 @@ make_place(Node *node, void *arg)
 		Param	   *param = (Param *) node;
 
 		replacing->replaced++;
-		replacing->places++;
-		return (Node *) new_place(literal, param->paramtype, param->paramtypmod,
-								  param->paramcollid);
+		place = new_place(literal, param->paramtype, param->paramtypmod,
+						  param->paramcollid);
+		replacing->places = lappend(replacing->places, place);
+		return (Node *) place;
 	}
 	if (IsA(node, ArrayExpr) &&
 		(literal = lifted_array((ArrayExpr *) node, replacing->rec)) >= 0)
 	{
 		ArrayExpr  *array = (ArrayExpr *) node;
-		Const	   *place = new_place(literal, array->array_typeid, -1, array->array_collid);
 
-		/* blanked by dbu_plancache_make_places() */
+		place = new_place(literal, array->array_typeid, -1, array->array_collid);
+		/* blanked when all places are there */
 		place->constlen = -1;
 		place->constisnull = false;
 		place->constvalue = array_value(&replacing->rec->literals[literal]);
 		replacing->replaced += list_length(array->elements);
-		replacing->places++;
+		replacing->places = lappend(replacing->places, place);
 		if (list_length(array->elements) >= MIN_HASHED_MEMBERS)
 			replacing->hashable = true;
 		return (Node *) place;
@@ -333,30 +335,6 @@ static Node *
 mark_hashed(Node *field, void *arg)
 {
 	convert_saop_to_hashed_saop(field);
-	return field;
-}
-
-/* The plan keeps nothing of what the statement that led to it held. */
-static bool
-blank_place(Node *node, void *arg)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, Const) && IS_PLACE(((Const *) node)->location) &&
-		!((Const *) node)->constisnull)
-	{
-		pfree(DatumGetPointer(((Const *) node)->constvalue));
-		((Const *) node)->constvalue = (Datum) 0;
-		((Const *) node)->constisnull = true;
-		return false;
-	}
-	return expression_tree_walker(node, blank_place, arg);
-}
-
-static Node *
-blank_field(Node *field, void *arg)
-{
-	blank_place(field, arg);
 	return field;
 }
 
@@ -387,23 +365,40 @@ count_params(PlannedStmt *plan, int nbound)
 }
 
 /*
- * Turn the Params of a plan that stand for rec's literals into places, in the
- * current memory context.  False if one is where it cannot be replaced: then
- * the plan is of no use.
+ * Turn the Params of the entry's plan that stand for rec's literals into places.
+ * False if one is where it cannot be replaced: then the plan is of no use.
  */
 bool
-dbu_plancache_make_places(PlannedStmt *plan, const DbuRecognised *rec, int *nplaces)
+dbu_plancache_make_places(DbuPlanEntry *entry, const DbuRecognised *rec)
 {
 	Replacing	replacing = {.rec = rec};
-	int			before = count_params(plan, rec->nbound);
+	int			before = count_params(entry->plan, rec->nbound);
+	MemoryContext oldcontext = MemoryContextSwitchTo(entry->context);
+	ListCell   *lc;
 
-	if (!visit_statement(plan, make_place, &replacing) ||
-		replacing.replaced != before || count_params(plan, rec->nbound) != 0)
+	if (!visit_statement(entry->plan, make_place, &replacing) ||
+		replacing.replaced != before || count_params(entry->plan, rec->nbound) != 0)
+	{
+		MemoryContextSwitchTo(oldcontext);
 		return false;
+	}
 	if (replacing.hashable)
-		(void) visit_statement(plan, mark_hashed, NULL);
-	(void) visit_statement(plan, blank_field, NULL);
-	*nplaces = replacing.places;
+		(void) visit_statement(entry->plan, mark_hashed, NULL);
+
+	entry->places = palloc_array(Const *, list_length(replacing.places));
+	foreach(lc, replacing.places)
+	{
+		Const	   *place = lfirst_node(Const, lc);
+
+		/* the plan keeps nothing of what the statement that led to it held */
+		if (!place->constisnull)
+			pfree(DatumGetPointer(place->constvalue));
+		place->constvalue = (Datum) 0;
+		place->constisnull = true;
+		entry->places[entry->nplaces++] = place;
+	}
+	list_free(replacing.places);
+	MemoryContextSwitchTo(oldcontext);
 	return true;
 }
 
@@ -415,6 +410,33 @@ typedef struct Filling
 	int			filled;
 } Filling;
 
+/*
+ * Write over a place the literal that belongs there.  False if it is none, or
+ * the literal is of another type.
+ */
+bool
+dbu_plancache_fill_place(Const *place, const DbuRecognised *rec)
+{
+	const DbuLiteral *literal;
+
+	if (!IS_PLACE(place->location) || PLACE_LITERAL(place->location) >= rec->nliterals)
+		return false;
+	literal = &rec->literals[PLACE_LITERAL(place->location)];
+	if (place->consttype == literal->value.consttype)
+		*place = literal->value;
+	else if (literal->array_size > 0 && place->consttype == literal->array->array_typeid)
+	{
+		place->constlen = -1;
+		place->constbyval = false;
+		place->constisnull = false;
+		place->constvalue = array_value(literal);
+		place->location = -1;
+	}
+	else
+		return false;
+	return true;
+}
+
 static bool
 fill_place(Node *node, void *arg)
 {
@@ -422,29 +444,10 @@ fill_place(Node *node, void *arg)
 		return false;
 	if (IsA(node, Const))
 	{
-		Const	   *place = (Const *) node;
 		Filling    *filling = arg;
 
-		if (IS_PLACE(place->location) &&
-			PLACE_LITERAL(place->location) < filling->rec->nliterals)
-		{
-			const DbuLiteral *literal = &filling->rec->literals[PLACE_LITERAL(place->location)];
-
-			if (place->consttype == literal->value.consttype)
-				*place = literal->value;
-			else if (literal->array_size > 0 &&
-					 place->consttype == literal->array->array_typeid)
-			{
-				place->constlen = -1;
-				place->constbyval = false;
-				place->constisnull = false;
-				place->constvalue = array_value(literal);
-				place->location = -1;
-			}
-			else
-				return false;
+		if (dbu_plancache_fill_place((Const *) node, filling->rec))
 			filling->filled++;
-		}
 		return false;
 	}
 	return expression_tree_walker(node, fill_place, arg);

@@ -5,9 +5,10 @@
  *
  * A statement that repeats, but for its literals, need not be planned again.
  * Parse analysis still runs; this takes the planner's place.  What is served is
- * a private copy of a stored plan with the statement's own literals in it, so
- * cursors, EXPLAIN, PREPARE, CREATE TABLE AS, SPI and parallel workers need no
- * special case, and dropping an entry cannot touch a running portal.
+ * a stored plan with the statement's own literals in it, lent to the statement or
+ * copied for it (lend.c), so cursors, EXPLAIN, PREPARE, CREATE TABLE AS, SPI and
+ * parallel workers need no special case, and dropping an entry cannot touch a
+ * running portal.
  *
  * Two levels.  Generic: literals are lifted, one plan for all of them.  Exact:
  * they are part of the key, and the plan is the custom one.  The generic level
@@ -17,11 +18,11 @@
  * A plan is stored when it comes back, not at its first sight; with auto the
  * statement that leads to it still runs the custom plan, whose cost is the
  * measure of the generic one.  The comparison is repeated as the number of hits
- * doubles, and for the share of hits that dbutil.plan_cache_verify says.
+ * grows, and for the share of hits that dbutil.plan_cache_verify says.
  *
  * Order of a hit, which must stay as it is: find, lock the plan's relations
  * (which takes in invalidation messages), look whether the entry is still
- * valid, copy.  The locks are those that running the plan needs anyway, and are
+ * valid, lend or copy.  The locks are those that running the plan needs anyway, and are
  * held to the end of the transaction.
  *
  *-------------------------------------------------------------------------
@@ -37,11 +38,15 @@
 #include "optimizer/paths.h"
 #include "optimizer/plancat.h"
 #include "optimizer/planner.h"
+#include "port/pg_bitutils.h"
 #include "storage/lmgr.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/selfuncs.h"
 #include "utils/snapmgr.h"
+
+/* Uses of a plan up to which it is verified whenever they have doubled. */
+#define VERIFIED_EACH_DOUBLING 8
 
 static inline void
 count(DbuPlanEvent event)
@@ -194,7 +199,7 @@ store(DbuPlanEntry *entry, const DbuRecognised *rec, uint64 generation)
 	else if (generation != dbu_plancache_generation())
 		problem = DBU_PLAN_REF_MOVED;
 	if (problem != DBU_PLAN_NONE)
-		MemoryContextDelete(entry->context);
+		dbu_plancache_entry_free(entry);
 	else if (!dbu_plancache_entry_link(entry))
 		problem = DBU_PLAN_REF_SIZE;
 
@@ -325,14 +330,8 @@ admit_generic(DbuPlanRequest *req, DbuRecognised *rec, const DbuPlanContext *con
 			problem = DBU_PLAN_REF_COST;
 		if (problem == DBU_PLAN_NONE)
 		{
-			MemoryContext oldcontext;
-			bool		replaced;
-
 			keep_plan(entry, generic);
-			oldcontext = MemoryContextSwitchTo(entry->context);
-			replaced = dbu_plancache_make_places(entry->plan, rec, &entry->nplaces);
-			MemoryContextSwitchTo(oldcontext);
-			if (replaced)
+			if (dbu_plancache_make_places(entry, rec))
 				dbu_plancache_measure(entry);
 			else
 				problem = DBU_PLAN_REF_GENERIC_NODE;
@@ -371,6 +370,10 @@ lock_relations(const PlannedStmt *plan)
 	}
 }
 
+/*
+ * Is the plan to be compared with one for the literals at hand?  At its 2nd, 4th,
+ * 8th, 16th, 64th, 256th ... use.
+ */
 static bool
 due_for_verification(const DbuPlanEntry *entry)
 {
@@ -378,7 +381,8 @@ due_for_verification(const DbuPlanEntry *entry)
 
 	if (entry->exact || entry->key_context.mode == DBU_CACHE_FORCE)
 		return false;
-	if (use > 1 && (use & (use - 1)) == 0)
+	if (use > 1 && (use & (use - 1)) == 0 &&
+		(use <= VERIFIED_EACH_DOUBLING || pg_leftmost_one_pos64(use) % 2 == 0))
 		return true;
 	return dbu_plancache_verify > 0 &&
 		pg_prng_double(&pg_global_prng_state) < dbu_plancache_verify;
@@ -444,7 +448,8 @@ serve(DbuPlanRequest *req, DbuRecognised *rec, DbuPlanEntry *entry)
 	if (due_for_verification(entry))
 		return verify(req, entry);
 
-	plan = dbu_plancache_instance(entry, rec);
+	plan = req->seen_after ? dbu_plancache_instance(entry, rec) :
+		dbu_plancache_lend(entry, rec);
 	if (plan == NULL)
 	{
 		settle(req, DBU_PLAN_REF_GENERIC_NODE);

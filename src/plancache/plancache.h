@@ -177,7 +177,7 @@ typedef enum DbuEntryState
 /*
  * An entry lives in its own memory context, a child of the store's.  Only
  * `valid` changes at any time (invalidation callbacks); an entry is freed only
- * by store.c's functions, never by a callback.
+ * by store.c's functions, or when its plan, lent at that time, comes back.
  */
 typedef struct DbuPlanEntry
 {
@@ -194,8 +194,11 @@ typedef struct DbuPlanEntry
 	DbuPlanEvent reason;		/* of a verdict */
 	bool		valid;
 	int			nparams;
-	int			nplaces;		/* places in plan where literals go */
 	PlannedStmt *plan;			/* NULL in a verdict */
+	int			nplaces;		/* where literals go in plan */
+	Const	  **places;
+	bool		lent;			/* some statement runs plan itself */
+	bool		dropped;		/* free the entry when it comes back */
 	int			nrelations;
 	Oid		   *relations;
 	BlockNumber *pages;			/* at planning; of plan's relations, or NULL */
@@ -278,6 +281,7 @@ extern void dbu_plancache_entry_dependencies(DbuPlanEntry *entry,
 											 const DbuRecognised *rec);
 extern bool dbu_plancache_entry_link(DbuPlanEntry *entry);
 extern void dbu_plancache_entry_drop(DbuPlanEntry *entry);
+extern void dbu_plancache_entry_free(DbuPlanEntry *entry);
 extern void dbu_plancache_entry_used(DbuPlanEntry *entry);
 extern void dbu_plancache_store_reset(void);
 extern int	dbu_plancache_store_forget(Oid relid);
@@ -287,10 +291,13 @@ extern dlist_head *dbu_plancache_store_list(void);
 
 /* instance.c */
 extern bool dbu_plancache_accepts_plan(PlannedStmt *plan);
-extern bool dbu_plancache_make_places(PlannedStmt *plan, const DbuRecognised *rec,
-									  int *nplaces);
+extern bool dbu_plancache_make_places(DbuPlanEntry *entry, const DbuRecognised *rec);
+extern bool dbu_plancache_fill_place(Const *place, const DbuRecognised *rec);
 extern PlannedStmt *dbu_plancache_instance(const DbuPlanEntry *entry,
 										   const DbuRecognised *rec);
+
+/* lend.c */
+extern PlannedStmt *dbu_plancache_lend(DbuPlanEntry *entry, const DbuRecognised *rec);
 
 /* judge.c */
 extern DbuPlanEvent dbu_plancache_judge_literals(const DbuRecognised *rec);

@@ -348,6 +348,16 @@ dbu_plancache_entry_dependencies(DbuPlanEntry *entry, const DbuRecognised *rec)
 	list_free(oids);
 }
 
+/* Free an entry that is not linked; while its plan is lent, when that comes back. */
+void
+dbu_plancache_entry_free(DbuPlanEntry *entry)
+{
+	if (entry->lent)
+		entry->dropped = true;
+	else
+		MemoryContextDelete(entry->context);
+}
+
 static void
 evict_one(void)
 {
@@ -387,7 +397,7 @@ dbu_plancache_entry_link(DbuPlanEntry *entry)
 	entry->bytes = MemoryContextMemAllocated(entry->context, true);
 	if (entry->bytes > limit / ENTRY_SHARE)
 	{
-		MemoryContextDelete(entry->context);
+		dbu_plancache_entry_free(entry);
 		return false;
 	}
 	while (nentries > 0 && total_bytes + entry->bytes > limit)
@@ -402,7 +412,7 @@ dbu_plancache_entry_link(DbuPlanEntry *entry)
 			evict_one();
 		if (dbu_plancache_all_bytes() + entry->bytes > all)
 		{
-			MemoryContextDelete(entry->context);
+			dbu_plancache_entry_free(entry);
 			return false;
 		}
 	}
@@ -431,7 +441,7 @@ dbu_plancache_entry_drop(DbuPlanEntry *entry)
 	total_bytes -= entry->bytes;
 	dbu_plancache_note_bytes(total_bytes);
 	nentries--;
-	MemoryContextDelete(entry->context);
+	dbu_plancache_entry_free(entry);
 }
 
 void
