@@ -26,21 +26,22 @@
 struct DbuPlanEnvironment
 {
 	DbuPlanEnvironment *next;
-	uint64	   *numbers;
+	bool	   *bools;
+	int		   *ints;
+	double	   *reals;
 	char	  **strings;
 };
 
-typedef struct Variable
-{
-	enum config_type type;
-	void	   *variable;
-} Variable;
-
+/* The variables, by type, so that looking at them all is a plain loop each. */
 static MemoryContext variables_context = NULL;
-static Variable *numbers = NULL;
-static int	nnumbers = 0;
-static Variable *strings = NULL;
-static int	nstrings = 0;
+static bool **bools;
+static int **ints;				/* those of enums too */
+static double **reals;
+static char ***strings;
+static int	nbools;
+static int	nints;
+static int	nreals;
+static int	nstrings;
 
 static MemoryContext environments_context = NULL;
 static DbuPlanEnvironment *environments = NULL;
@@ -93,76 +94,47 @@ collect_variables(void)
 	int			nsettings;
 	struct config_generic **settings = dbu_guc_variables(&nsettings);
 	MemoryContext context;
-	Variable   *new_numbers;
-	Variable   *new_strings;
 
 	context = AllocSetContextCreate(TopMemoryContext, "dbutil plan cache settings",
 									ALLOCSET_SMALL_SIZES);
-	new_numbers = MemoryContextAlloc(context, sizeof(Variable) * nsettings);
-	new_strings = MemoryContextAlloc(context, sizeof(Variable) * nsettings);
-	nnumbers = nstrings = 0;
+	bools = MemoryContextAlloc(context, sizeof(bool *) * nsettings);
+	ints = MemoryContextAlloc(context, sizeof(int *) * nsettings);
+	reals = MemoryContextAlloc(context, sizeof(double *) * nsettings);
+	strings = MemoryContextAlloc(context, sizeof(char **) * nsettings);
+	nbools = nints = nreals = nstrings = 0;
 
 	for (int i = 0; i < nsettings; i++)
 	{
 		struct config_generic *setting = settings[i];
-		Variable	variable = {.type = setting->vartype};
 
 		if (!relevant(setting))
 			continue;
 		switch (setting->vartype)
 		{
 			case PGC_BOOL:
-				variable.variable = ((struct config_bool *) setting)->variable;
+				bools[nbools++] = ((struct config_bool *) setting)->variable;
 				break;
 			case PGC_INT:
-				variable.variable = ((struct config_int *) setting)->variable;
+				ints[nints++] = ((struct config_int *) setting)->variable;
 				break;
 			case PGC_REAL:
-				variable.variable = ((struct config_real *) setting)->variable;
+				reals[nreals++] = ((struct config_real *) setting)->variable;
 				break;
 			case PGC_ENUM:
-				variable.variable = ((struct config_enum *) setting)->variable;
+				ints[nints++] = ((struct config_enum *) setting)->variable;
 				break;
 			case PGC_STRING:
-				variable.variable = ((struct config_string *) setting)->variable;
+				strings[nstrings++] = ((struct config_string *) setting)->variable;
 				break;
 		}
-		if (variable.variable == NULL)
-			continue;
-		if (setting->vartype == PGC_STRING)
-			new_strings[nstrings++] = variable;
-		else
-			new_numbers[nnumbers++] = variable;
 	}
-	numbers = new_numbers;
-	strings = new_strings;
 	variables_context = context;
 }
 
-static inline uint64
-read_number(const Variable *variable)
-{
-	uint64		value = 0;
-
-	switch (variable->type)
-	{
-		case PGC_BOOL:
-			value = *(bool *) variable->variable;
-			break;
-		case PGC_REAL:
-			memcpy(&value, variable->variable, sizeof(double));
-			break;
-		default:
-			value = (uint32) *(int *) variable->variable;
-			break;
-	}
-	return value;
-}
-
 static inline const char *
-read_string(const Variable *variable)
+read_string(int i)
 {
-	const char *value = *(char **) variable->variable;
+	const char *value = *strings[i];
 
 	return value ? value : "";
 }
@@ -170,14 +142,24 @@ read_string(const Variable *variable)
 static bool
 is_current(const DbuPlanEnvironment *environment)
 {
-	for (int i = 0; i < nnumbers; i++)
+	for (int i = 0; i < nbools; i++)
 	{
-		if (environment->numbers[i] != read_number(&numbers[i]))
+		if (environment->bools[i] != *bools[i])
+			return false;
+	}
+	for (int i = 0; i < nints; i++)
+	{
+		if (environment->ints[i] != *ints[i])
+			return false;
+	}
+	for (int i = 0; i < nreals; i++)
+	{
+		if (environment->reals[i] != *reals[i])
 			return false;
 	}
 	for (int i = 0; i < nstrings; i++)
 	{
-		if (strcmp(environment->strings[i], read_string(&strings[i])) != 0)
+		if (strcmp(environment->strings[i], read_string(i)) != 0)
 			return false;
 	}
 	return true;
@@ -216,12 +198,18 @@ dbu_plancache_environment(void)
 
 	oldcontext = MemoryContextSwitchTo(environments_context);
 	environment = palloc_object(DbuPlanEnvironment);
-	environment->numbers = palloc_array(uint64, nnumbers);
+	environment->bools = palloc_array(bool, nbools);
+	for (int i = 0; i < nbools; i++)
+		environment->bools[i] = *bools[i];
+	environment->ints = palloc_array(int, nints);
+	for (int i = 0; i < nints; i++)
+		environment->ints[i] = *ints[i];
+	environment->reals = palloc_array(double, nreals);
+	for (int i = 0; i < nreals; i++)
+		environment->reals[i] = *reals[i];
 	environment->strings = palloc_array(char *, nstrings);
-	for (int i = 0; i < nnumbers; i++)
-		environment->numbers[i] = read_number(&numbers[i]);
 	for (int i = 0; i < nstrings; i++)
-		environment->strings[i] = pstrdup(read_string(&strings[i]));
+		environment->strings[i] = pstrdup(read_string(i));
 	MemoryContextSwitchTo(oldcontext);
 
 	environment->next = environments;
