@@ -79,6 +79,9 @@ shmem_attach(void *chunk, bool found, int lwlock_tranche)
 {
 	char	   *place = chunk;
 
+	if (dbu_track_level != DBU_TRACK_NONE)
+		EnableQueryId();
+
 	compute_sizes();
 	dbu_track_shared = carve(&place, sizeof(TrackShared));
 	dbu_track_services = carve(&place, mul_size(dbu_track_max_services, NAMEDATALEN));
@@ -182,13 +185,22 @@ dbu_track_service_id(void)
 	return last_id;
 }
 
+/*
+ * Identifiers cost something to compute: only where they are asked for.  While the
+ * library is loaded the setting is not final, see shmem_attach().
+ */
+static void
+want_query_id(int newval, void *extra)
+{
+	if (newval != DBU_TRACK_NONE && !process_shared_preload_libraries_in_progress)
+		EnableQueryId();
+}
+
 static void
 init(void)
 {
 	if (!dbu_preloaded)
 		return;
-
-	EnableQueryId();
 
 	DefineCustomIntVariable("dbutil.track_max",
 							"Statements that are tracked at a time.",
@@ -209,7 +221,7 @@ init(void)
 							 "Which statements are tracked: none, top (what clients send) or all (nested ones too).",
 							 NULL,
 							 &dbu_track_level, DBU_TRACK_TOP, track_levels,
-							 PGC_SUSET, 0, NULL, NULL, NULL);
+							 PGC_SUSET, 0, NULL, want_query_id, NULL);
 	DefineCustomBoolVariable("dbutil.track_utility",
 							 "Tracks utility statements (DDL, COPY, VACUUM, ...) too.",
 							 NULL,
