@@ -45,7 +45,7 @@ CREATE FUNCTION dbutil.plan_cache_reset(all_backends boolean DEFAULT false) RETU
 	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
 	AS 'MODULE_PATHNAME', 'dbutil_plan_cache_reset';
 COMMENT ON FUNCTION dbutil.plan_cache_reset(boolean) IS
-	'forgets this session''s cached plans and counters; returns how many entries there were. Plans in use live on for their statements. all_backends: every other session forgets its plans, not its counters, before its next statement; that needs preload (55000) and a member of pg_read_all_stats (42501)';
+	'forgets this session''s cached plans and counters; returns how many entries there were. Plans in use live on for their statements. all_backends: every other session forgets its plans, not its counters, before its next statement; that needs preload (55000) and a member of pg_signal_backend (42501)';
 
 CREATE FUNCTION dbutil.plan_cache_forget(relation regclass) RETURNS integer
 	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED

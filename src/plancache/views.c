@@ -205,11 +205,11 @@ dbutil_plan_cache_reset(PG_FUNCTION_ARGS)
 	if (PG_GETARG_BOOL(0))
 	{
 		dbu_require_preload("dbutil.plan_cache_reset(all_backends => true)");
-		if (!has_privs_of_role(GetUserId(), ROLE_PG_READ_ALL_STATS))
+		if (!has_privs_of_role(GetUserId(), ROLE_PG_SIGNAL_BACKEND))
 			ereport(ERROR,
 					(errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
 					 errmsg("permission denied to reset the plan caches of all sessions"),
-					 errhint("Ask a member of pg_read_all_stats, or reset this session's alone.")));
+					 errhint("Ask a member of pg_signal_backend, or reset this session's alone.")));
 		dbu_plancache_reset_all();
 	}
 	dbu_plancache_store_reset();
