@@ -98,6 +98,40 @@ typedef RelFileLocator DbuRelFile;
 typedef RelFileNode DbuRelFile;
 #endif
 
+/* The privileges that a member of the range table asks for: apart from it from 16 on. */
+#include "nodes/parsenodes.h"
+#include "nodes/plannodes.h"
+#if PG_VERSION_NUM >= 160000
+static inline RTEPermissionInfo *
+dbu_rte_permission(Query *query, RangeTblEntry *rte)
+{
+	return rte->perminfoindex == 0 ? NULL :
+		list_nth_node(RTEPermissionInfo, query->rteperminfos, rte->perminfoindex - 1);
+}
+
+static inline void
+dbu_set_permission_relid(RTEPermissionInfo *permission, Oid relid)
+{
+	if (permission != NULL)
+		permission->relid = relid;
+}
+
+/* From one member of a plan's range table to another, which is a copy of it. */
+static inline void
+dbu_plan_move_permission(PlannedStmt *plan, RangeTblEntry *from, RangeTblEntry *to)
+{
+	if (from->perminfoindex != 0)
+		list_nth_node(RTEPermissionInfo, plan->permInfos, from->perminfoindex - 1)->relid = to->relid;
+	from->perminfoindex = 0;
+}
+#else
+typedef void RTEPermissionInfo;
+
+#define dbu_rte_permission(query, rte) NULL
+#define dbu_set_permission_relid(permission, relid) ((void) 0)
+#define dbu_plan_move_permission(plan, from, to) ((from)->requiredPerms = 0)
+#endif
+
 /* MERGE's join condition has a place of its own from 17 on. */
 #if PG_VERSION_NUM >= 170000
 #define dbu_merge_condition(query) ((query)->mergeJoinCondition)

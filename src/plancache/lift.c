@@ -274,16 +274,25 @@ collation_known(Oid type, Oid collation)
 }
 
 static bool
-lift_operand(TreeScan *scan, OpExpr *op, Node *operand, Node *other)
+lift_operand(TreeScan *scan, OpExpr *op, Node *operand, Node *other, bool restricting)
 {
 	Var		   *column;
+	Datum		value;
 
 	if (operand == NULL ||
 		!(IsA(operand, Const) || IsA(operand, FuncExpr) || IsA(operand, Param)) ||
 		!comparison_lifts(scan, op->opno, other, &column) ||
 		!collation_known(exprType(operand), op->inputcollid))
 		return false;
-	return lift(scan, operand, LIFT_QUAL, column) || pass_compared(scan, operand, column);
+	if (lift(scan, operand, LIFT_QUAL, column))
+		value = scan->rec->literals[scan->rec->nliterals - 1].value.constvalue;
+	else if (pass_compared(scan, operand, column))
+		value = dbu_plancache_bound_param(scan, (Param *) operand)->value;
+	else
+		return false;
+	if (restricting && column != NULL)
+		dbu_plancache_pin(scan, op, column, operand == linitial(op->args), value);
+	return true;
 }
 
 /*
@@ -334,9 +343,12 @@ lift_members(TreeScan *scan, ScalarArrayOpExpr *op)
 	return true;
 }
 
-/* WHERE and ON.  Returns true to stop. */
+/*
+ * WHERE and ON.  restricting: no row is returned for which this does not hold.
+ * Returns true to stop.
+ */
 bool
-dbu_plancache_scan_qual(Node *node, TreeScan *scan)
+dbu_plancache_scan_qual(Node *node, TreeScan *scan, bool restricting)
 {
 	check_stack_depth();
 
@@ -350,7 +362,8 @@ dbu_plancache_scan_qual(Node *node, TreeScan *scan)
 		MIX(scan, list_length(expr->args));
 		foreach(lc, expr->args)
 		{
-			if (dbu_plancache_scan_qual(lfirst(lc), scan))
+			if (dbu_plancache_scan_qual(lfirst(lc), scan,
+										restricting && expr->boolop == AND_EXPR))
 				return true;
 		}
 		return false;
@@ -362,12 +375,12 @@ dbu_plancache_scan_qual(Node *node, TreeScan *scan)
 
 		if (BUILT_IN(op->opno))
 		{
-			if (lift_operand(scan, op, lsecond(op->args), linitial(op->args)))
+			if (lift_operand(scan, op, lsecond(op->args), linitial(op->args), restricting))
 			{
 				MIX(scan, op->opno);
 				return dbu_plancache_scan_expression(linitial(op->args), scan);
 			}
-			if (lift_operand(scan, op, linitial(op->args), lsecond(op->args)))
+			if (lift_operand(scan, op, linitial(op->args), lsecond(op->args), restricting))
 			{
 				MIX(scan, op->opno);
 				return dbu_plancache_scan_expression(lsecond(op->args), scan);
@@ -446,7 +459,7 @@ dbu_plancache_scan_passed(Node *node, TreeScan *scan)
 /*
  * Make the Query look like a key: zero its location, which must not matter, and
  * unless exact write Params over the literals, numbered from one above the bound
- * ones.  False, with nothing changed, if two literals are one node, which the
+ * ones, and partitions over tables that are pinned.  False, with nothing changed, if two literals are one node, which the
  * parser does not make.
  */
 bool
@@ -473,6 +486,8 @@ dbu_plancache_disguise(DbuRecognised *rec, bool exact)
 		param->paramcollid = literal->value.constcollid;
 		param->location = -1;
 	}
+	if (!exact)
+		dbu_plancache_pins_disguise(rec);
 	rec->query->stmt_location = 0;
 	rec->query->stmt_len = 0;
 	return true;
@@ -491,6 +506,7 @@ dbu_plancache_restore(DbuRecognised *rec)
 		else
 			*(FuncExpr *) literal->node = literal->saved.cast;
 	}
+	dbu_plancache_pins_restore(rec);
 	rec->query->stmt_location = rec->location;
 	rec->query->stmt_len = rec->length;
 }

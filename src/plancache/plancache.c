@@ -264,13 +264,16 @@ plan_lifted(const DbuPlanRequest *req, const DbuPlanEntry *entry,
 			const DbuRecognised *rec)
 {
 	DbuPlanRequest lifted = *req;
+	PlannedStmt *plan;
 
 	lifted.query = copyObject(entry->key);
 	lifted.query->queryId = 0;	/* nobody is to count it as the statement */
 	lifted.query->stmt_location = rec->location;
 	lifted.query->stmt_len = rec->length;
 	lifted.bound_params = NULL; /* whose values would become part of the plan */
-	return dbu_plan_next(&lifted);
+	plan = dbu_plan_next(&lifted);
+	dbu_plancache_pins_finish(rec, plan);
+	return plan;
 }
 
 /*
@@ -300,10 +303,14 @@ admit_generic(DbuPlanRequest *req, DbuRecognised *rec, const DbuPlanContext *con
 	settle(req, DBU_PLAN_MISS_ADMIT);
 	entry->calls = 1;
 
+	if (!dbu_plancache_pins_possible(rec))
+		problem = DBU_PLAN_REF_LAYOUT;
+
 	/* with force it is the generic plan that is timed and run */
 	if (!force)
 	{
-		problem = dbu_plancache_judge_literals(rec);
+		if (problem == DBU_PLAN_NONE)
+			problem = dbu_plancache_judge_literals(rec);
 		INSTR_TIME_SET_CURRENT(start);
 		custom = dbu_plan_next(req);
 		entry->planning_us = elapsed_us(start);

@@ -84,6 +84,7 @@ typedef enum DbuCacheMode
 	X(REF_REGRET, "exact_only", "regret", "the generic plan ran longer than planning and the custom plan, by dbutil.plan_cache_regret") \
 	X(REF_SKEW, "exact_only", "skew", "a literal is compared with a skewed column") \
 	X(REF_INDEX, "exact_only", "partial_index", "a literal is compared with a column of a partial or expression index") \
+	X(REF_LAYOUT, "exact_only", "partition_layout", "a partition that is no ordinary table with the same columns as its parent") \
 	X(REF_GENERIC_NODE, "exact_only", "generic_node", "the generic plan holds a literal where it cannot be replaced") \
 	/* upkeep */ \
 	X(STORED, "upkeep", "stored", "plans and verdicts stored") \
@@ -136,6 +137,15 @@ typedef struct DbuLiteral
 	DbuCompared compared;
 } DbuLiteral;
 
+/* A partitioned table of which only one partition can have rows; see partition.c. */
+typedef struct DbuPin
+{
+	RangeTblEntry *rte;			/* in the Query */
+	RTEPermissionInfo *permission;	/* from 16 on */
+	Oid			table;
+	Oid			partition;
+} DbuPin;
+
 /* What recognise.c found out about a Query. */
 typedef struct DbuRecognised
 {
@@ -144,7 +154,10 @@ typedef struct DbuRecognised
 	uint64		hash;			/* without the lifted literals */
 	uint64		exact_hash;		/* with them */
 	List	   *relations;		/* OIDs of those named, at any depth */
-	bool		partitioned;	/* exact level only */
+	int			npartitioned;	/* partitioned tables that are read or changed */
+	List	   *pins;			/* DbuPin of those pinned to a partition */
+	bool		whole_row;		/* of some relation is used */
+	bool		partitioned;	/* exact level only, as not all can be pinned */
 	int			nbound;			/* bound parameters; literals are numbered on */
 	List	   *compared;		/* DbuCompared of theirs */
 	int			nliterals;
@@ -188,7 +201,8 @@ typedef struct DbuPlanEntry
 	uint64		hash;
 	uint64		serial;
 	DbuPlanContext key_context;
-	Query	   *key;			/* lifted, locations zeroed */
+	Query	   *key;			/* lifted, locations zeroed, pins exchanged */
+	List	   *pinned;			/* OIDs of the tables in whose stead they are */
 	bool		exact;			/* level: literals part of the key */
 	DbuEntryState state;
 	DbuPlanEvent reason;		/* of a verdict */
@@ -261,6 +275,14 @@ extern void dbu_plancache_recognise(Query *query, const DbuPlanContext *context,
 /* lift.c */
 extern bool dbu_plancache_disguise(DbuRecognised *rec, bool exact);
 extern void dbu_plancache_restore(DbuRecognised *rec);
+
+/* partition.c */
+extern void dbu_plancache_pins_disguise(DbuRecognised *rec);
+extern void dbu_plancache_pins_restore(DbuRecognised *rec);
+extern bool dbu_plancache_pins_equal(const DbuRecognised *rec, const List *tables);
+extern List *dbu_plancache_pins_tables(const DbuRecognised *rec);
+extern bool dbu_plancache_pins_possible(const DbuRecognised *rec);
+extern void dbu_plancache_pins_finish(const DbuRecognised *rec, PlannedStmt *plan);
 
 /* environment.c */
 extern const DbuPlanEnvironment *dbu_plancache_environment(void);

@@ -107,6 +107,8 @@ dbu_plancache_scan_expression(Node *node, void *arg)
 				Var		   *var = (Var *) node;
 
 				MIX(scan, ((uint64) var->varno << 32) | (uint16) var->varattno);
+				if (var->varattno == InvalidAttrNumber)
+					scan->rec->whole_row = true;
 				MIX(scan, ((uint64) var->varnosyn << 32) | (uint16) var->varattnosyn);
 				return false;
 			}
@@ -268,12 +270,14 @@ scan_jointree(Node *node, TreeScan *scan)
 				if (scan_jointree(lfirst(lc), scan))
 					return true;
 			}
-			return dbu_plancache_scan_qual(((FromExpr *) node)->quals, scan);
+			return dbu_plancache_scan_qual(((FromExpr *) node)->quals, scan,
+										   node == (Node *) scan->level->query->jointree);
 		case T_JoinExpr:
 			MIX(scan, ((JoinExpr *) node)->jointype);
 			return scan_jointree(((JoinExpr *) node)->larg, scan) ||
 				scan_jointree(((JoinExpr *) node)->rarg, scan) ||
-				dbu_plancache_scan_qual(((JoinExpr *) node)->quals, scan);
+				dbu_plancache_scan_qual(((JoinExpr *) node)->quals, scan,
+										((JoinExpr *) node)->jointype == JOIN_INNER);
 		default:
 			return refuse(scan, DBU_PLAN_REF_CLAUSE);
 	}
@@ -331,7 +335,7 @@ scan_relation(RangeTblEntry *rte, bool target, TreeScan *scan)
 		case RELKIND_PARTITIONED_TABLE:
 			/* rows inserted find their partition when they are there */
 			if (!(target && scan->level->query->commandType == CMD_INSERT))
-				rec->partitioned = true;
+				rec->npartitioned++;
 			break;
 		case RELKIND_VIEW:		/* its query is beside it, or in its place */
 		case RELKIND_COMPOSITE_TYPE:	/* EXCLUDED */
@@ -437,7 +441,7 @@ scan_clauses(Query *query, TreeScan *scan)
 		scan_targets(query, scan) ||
 		scan_expression((Node *) query->onConflict, scan) ||
 		scan_expression((Node *) query->mergeActionList, scan) ||
-		dbu_plancache_scan_qual(dbu_merge_condition(query), scan) ||
+		dbu_plancache_scan_qual(dbu_merge_condition(query), scan, false) ||
 		scan_expression((Node *) query->returningList, scan) ||
 		scan_expression((Node *) query->groupClause, scan) ||
 		scan_expression((Node *) query->groupingSets, scan) ||
@@ -477,6 +481,22 @@ scan_query(Query *query, TreeScan *scan)
 	return stop;
 }
 
+/* Is there a partitioned table that has to stand in the plan as it is? */
+static bool
+unpinned(const DbuRecognised *rec)
+{
+	ListCell   *lc;
+
+	if (rec->npartitioned > list_length(rec->pins) || (rec->whole_row && rec->pins != NIL))
+		return true;
+	foreach(lc, rec->pins)
+	{
+		if (list_member_oid(rec->relations, ((DbuPin *) lfirst(lc))->partition))
+			return true;
+	}
+	return false;
+}
+
 /* Fills rec; what it points to is allocated in the current memory context. */
 void
 dbu_plancache_recognise(Query *query, const DbuPlanContext *context,
@@ -497,6 +517,7 @@ dbu_plancache_recognise(Query *query, const DbuPlanContext *context,
 	if (!scan_query(query, &scan) && rec->relations == NIL)
 		rec->refusal = DBU_PLAN_REF_RELATION;
 
+	rec->partitioned = unpinned(rec);
 	rec->hash = scan.hash;
 	rec->exact_hash = dbu_plancache_mix(scan.hash, scan.literal_hash + 1);
 }

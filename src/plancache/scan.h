@@ -59,8 +59,12 @@ extern const ParamExternData *dbu_plancache_bound_param(const TreeScan *scan,
 														const Param *param);
 extern Const *dbu_plancache_fold_cast(TreeScan *scan, FuncExpr *cast, LiftPlace place);
 
+/* partition.c */
+extern void dbu_plancache_pin(TreeScan *scan, const OpExpr *op, const Var *column,
+							  bool value_left, Datum value);
+
 /* lift.c */
-extern bool dbu_plancache_scan_qual(Node *node, TreeScan *scan);
+extern bool dbu_plancache_scan_qual(Node *node, TreeScan *scan, bool restricting);
 extern bool dbu_plancache_scan_value(Node *node, TreeScan *scan);
 extern bool dbu_plancache_scan_passed(Node *node, TreeScan *scan);
 

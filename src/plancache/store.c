@@ -231,6 +231,7 @@ dbu_plancache_find(DbuRecognised *rec, bool exact, const DbuPlanContext *context
 			entry->key_context.cursor_options == context->cursor_options &&
 			entry->key_context.mode == context->mode &&
 			entry->nparams == (exact ? 0 : rec->nliterals) &&
+			(exact || dbu_plancache_pins_equal(rec, entry->pinned)) &&
 			key_equals(rec, exact, entry->key))
 			return entry;
 	}
@@ -302,6 +303,7 @@ dbu_plancache_entry_new(DbuRecognised *rec, bool exact,
 	entry->key_context.bound_params = NULL;
 	entry->exact = exact;
 	entry->nparams = exact ? 0 : rec->nliterals;
+	entry->pinned = exact ? NIL : dbu_plancache_pins_tables(rec);
 	entry->query_id = (uint64) rec->query->queryId;
 	entry->valid = true;
 	entry->xmin = TransactionXmin;
