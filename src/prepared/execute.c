@@ -51,8 +51,7 @@ bind(const DbuPrepared *prepared, const Arguments *args)
 static void
 count_plans(DbuPrepared *prepared, DbuPreparedCounters *call)
 {
-	CachedPlanSource *source =
-		linitial_node(CachedPlanSource, SPI_plan_get_plan_sources(prepared->plan));
+	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(prepared->plan));
 
 	call->generic_plans = source->num_generic_plans - prepared->counted_generic;
 	call->custom_plans = source->num_custom_plans - prepared->counted_custom;

@@ -230,8 +230,7 @@ dbu_prepared_result_begin(DbuResult *result, FunctionCallInfo fcinfo, const char
 void
 dbu_prepared_result_expect(DbuResult *result, DbuPrepared *prepared)
 {
-	CachedPlanSource *source =
-		linitial_node(CachedPlanSource, SPI_plan_get_plan_sources(prepared->plan));
+	CachedPlanSource *source = linitial(SPI_plan_get_plan_sources(prepared->plan));
 
 	if (source->resultDesc == NULL)
 		check_columns(result, count_columns());
