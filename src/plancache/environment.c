@@ -9,6 +9,9 @@
  * version are there by themselves, and read through the pointers to their
  * variables, which costs a fraction of a microsecond a statement.
  *
+ * What is remembered is built under the caller's memory context, so that an error
+ * frees it, and moved once it is whole.
+ *
  * Equal values are one DbuPlanEnvironment, so that entries compare a pointer.
  * There are at most MAX_ENVIRONMENTS: a session that goes through more of them
  * begins with an empty cache again.
@@ -95,7 +98,7 @@ collect_variables(void)
 	struct config_generic **settings = dbu_guc_variables(&nsettings);
 	MemoryContext context;
 
-	context = AllocSetContextCreate(TopMemoryContext, "dbutil plan cache settings",
+	context = AllocSetContextCreate(CurrentMemoryContext, "dbutil plan cache settings",
 									ALLOCSET_SMALL_SIZES);
 	bools = MemoryContextAlloc(context, sizeof(bool *) * nsettings);
 	ints = MemoryContextAlloc(context, sizeof(int *) * nsettings);
@@ -128,6 +131,7 @@ collect_variables(void)
 				break;
 		}
 	}
+	MemoryContextSetParent(context, TopMemoryContext);
 	variables_context = context;
 }
 
@@ -173,6 +177,7 @@ const DbuPlanEnvironment *
 dbu_plancache_environment(void)
 {
 	DbuPlanEnvironment *environment;
+	MemoryContext context;
 	MemoryContext oldcontext;
 
 	if (variables_context == NULL)
@@ -196,7 +201,10 @@ dbu_plancache_environment(void)
 													 "dbutil plan cache environments",
 													 ALLOCSET_SMALL_SIZES);
 
-	oldcontext = MemoryContextSwitchTo(environments_context);
+	context = AllocSetContextCreate(CurrentMemoryContext,
+									"dbutil plan cache environment",
+									ALLOCSET_SMALL_SIZES);
+	oldcontext = MemoryContextSwitchTo(context);
 	environment = palloc_object(DbuPlanEnvironment);
 	environment->bools = palloc_array(bool, nbools);
 	for (int i = 0; i < nbools; i++)
@@ -211,6 +219,7 @@ dbu_plancache_environment(void)
 	for (int i = 0; i < nstrings; i++)
 		environment->strings[i] = pstrdup(read_string(i));
 	MemoryContextSwitchTo(oldcontext);
+	MemoryContextSetParent(context, environments_context);
 
 	environment->next = environments;
 	environments = environment;

@@ -166,13 +166,14 @@ dbu_plancache_store_init(void)
 
 	if (store_context != NULL)
 		return;
+	/* may fail; what is registered is so for ever */
+	store_context = AllocSetContextCreate(TopMemoryContext, "dbutil plan cache",
+										  ALLOCSET_SMALL_SIZES);
 	dbu_plancache_shared_init();
 	CacheRegisterRelcacheCallback(relation_changed, (Datum) 0);
 	CacheRegisterSyscacheCallback(TYPEOID, type_changed, (Datum) 0);
 	for (int i = 0; i < lengthof(catalogs); i++)
 		CacheRegisterSyscacheCallback(catalogs[i], anything_changed, (Datum) 0);
-	store_context = AllocSetContextCreate(TopMemoryContext, "dbutil plan cache",
-										  ALLOCSET_SMALL_SIZES);
 }
 
 /* ---------- look-up ---------- */
