@@ -10,6 +10,9 @@
 #                                    test/client/, `client`, `surface`,
 #                                    `upgrade` or `demo`
 #
+# For tools/assert.sh, DBUTIL_COPT holds more options for the compiler, and
+# DBUTIL_TEST_CONF lines for the configuration of every test's server.
+#
 # The last line is `N passed, N failed, N skipped`; the exit status is 0 only
 # if something passed and nothing failed. All output of the tests stays in
 # build/check/<major version>/out.
@@ -258,7 +261,10 @@ note "built in $((SECONDS - START)) s"
 
 rm -rf "$OUT"
 give "$OUT"
-stage_conf "$STAGE" >"$OUT/stage.conf"
+{
+	stage_conf "$STAGE"
+	printf '%s\n' "${DBUTIL_TEST_CONF:-}"
+} >"$OUT/stage.conf"
 {
 	cat "$OUT/stage.conf"
 	echo "shared_preload_libraries = 'dbutil'"

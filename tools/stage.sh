@@ -56,14 +56,23 @@ copy_tree()
 	[ "$(id -u)" != 0 ] || chown -R "$(server_user)": "$dest"
 }
 
+# is_private: is the server one that a script of ours built for itself alone?
+# Its own folders may then be installed into, and have to be: a server built
+# from PostgreSQL's sources knows no other place for extensions before 18.
+is_private()
+{
+	[ -e "$PG_BINDIR/../.dbutil-private" ]
+}
+
 # build_stage DIR: copies to DIR/src, builds there and installs into
-# DIR/stage. Needs find_pg. Compiler warnings end the build if DBUTIL_WERROR
-# is set; else they are only printed.
+# DIR/stage, and into a private server. Needs find_pg. Compiler warnings end
+# the build if DBUTIL_WERROR is set; else they are only printed. DBUTIL_COPT
+# holds more options for the compiler.
 build_stage()
 {
-	local dir=$1 src=$1/src log=$1/build.log stamp copt=
+	local dir=$1 src=$1/src log=$1/build.log stamp copt=${DBUTIL_COPT:-}
 
-	[ -z "${DBUTIL_WERROR:-}" ] || copt=-Werror
+	[ -z "${DBUTIL_WERROR:-}" ] || copt="$copt -Werror"
 	DBUTIL_HOME=$dir
 	give "$dir"
 	cd "$dir" || die "cannot enter $dir"	# server_user may not be able to enter where we were called
@@ -85,6 +94,10 @@ build_stage()
 	run_child as_user make -s -C "$src" PG_CONFIG="$PG_CONFIG" COPT="$copt" \
 		DESTDIR="$dir/stage" install >>"$log" 2>&1 ||
 		{ tail -n 20 "$log"; die "make install DESTDIR=$dir/stage failed"; }
+	if is_private; then
+		run_child as_user make -s -C "$src" PG_CONFIG="$PG_CONFIG" COPT="$copt" install \
+			>>"$log" 2>&1 || { tail -n 20 "$log"; die "make install into $PG_BINDIR/.. failed"; }
+	fi
 	STAGE=$dir/stage
 	SRC=$src
 }
@@ -96,6 +109,7 @@ stage_conf()
 {
 	local known
 
+	is_private && return 0
 	known=$(as_user "$PG_BINDIR/postgres" --describe-config | cut -f 1)
 	echo "dynamic_library_path = '$1$PG_PKGLIB:\$libdir'"
 	if grep -qx extension_destdir <<<"$known"; then

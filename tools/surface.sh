@@ -58,6 +58,7 @@ start()
 	give "$HERE"
 	as_user cp -r "$STAGE" "$HERE/stage"
 	EXTDIR=$HERE/stage$PG_SHARE/extension
+	! is_private || EXTDIR=$PG_SHARE/extension
 	{
 		stage_conf "$HERE/stage"
 		echo "shared_preload_libraries = 'dbutil'"
