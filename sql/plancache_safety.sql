@@ -128,6 +128,24 @@ SELECT inlined(id), name FROM item WHERE id = 22;
 SELECT name FROM item WHERE id = inlined(21);
 SELECT untrue() FROM item WHERE id = 22;
 
+-- a function that becomes volatile is called for every row from then on
+CREATE FUNCTION steady() RETURNS integer LANGUAGE plpgsql STABLE AS 'BEGIN RETURN 22; END';
+EXPLAIN (COSTS OFF) SELECT name FROM item WHERE id = steady() AND name <> 'a';
+EXPLAIN (COSTS OFF) SELECT name FROM item WHERE id = steady() AND name <> 'b';
+ALTER FUNCTION steady() VOLATILE;
+EXPLAIN (COSTS OFF) SELECT name FROM item WHERE id = steady() AND name <> 'c';
+
+-- a domain that had no constraint when the plan was made
+CREATE DOMAIN bounded AS integer;
+CREATE TABLE holder (v bounded) WITH (autovacuum_enabled = off);
+INSERT INTO holder SELECT id FROM item WHERE id = 23 RETURNING v;
+SELECT hits() AS before \gset
+INSERT INTO holder SELECT id FROM item WHERE id = 24 RETURNING v;
+SELECT hits() - :before AS hit_unbounded;
+ALTER DOMAIN bounded ADD CHECK (VALUE < 25);
+INSERT INTO holder SELECT id FROM item WHERE id = 25 RETURNING v;
+INSERT INTO holder SELECT id FROM item WHERE id = 22 RETURNING v;
+
 -- size: a table that grew is planned for again, in a function at once
 CREATE TABLE growing (id integer, v integer) WITH (autovacuum_enabled = off);
 CREATE INDEX ON growing (id);
