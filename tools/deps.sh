@@ -4,7 +4,9 @@
 #
 # As root it installs what is missing with apt-get, else through `sudo -n`
 # where that works; otherwise it prints the exact command and fails. With
-# PG_CONFIG set it only looks and never installs. A PostgreSQL that it installs
+# PG_CONFIG set it only looks and never installs. Neighbours that only some tests
+# want, and skip themselves without, are installed where the archive offers them
+# and are no failure where not. A PostgreSQL that it installs
 # gets no cluster of its own: dbutil's servers are private ones.
 
 set -euo pipefail
@@ -13,6 +15,7 @@ set -euo pipefail
 
 MISSING=()		# Debian packages
 MISSING_FOR=()	# what each is wanted for, in words
+WISHES=()		# Debian packages that some tests can do without
 ROOTLY=()		# prefix for a command that needs root
 
 # want PACKAGE WHAT PROBE...: PACKAGE is missing unless the command PROBE
@@ -25,6 +28,19 @@ want()
 	"$@" >/dev/null 2>&1 && return 0
 	MISSING+=("$package")
 	MISSING_FOR+=("$what")
+}
+
+# wish PACKAGE PROBE...: as want, but only where it can be had.
+wish()
+{
+	local package=$1
+
+	shift
+	"$@" >/dev/null 2>&1 && return 0
+	if [ -z "${PG_CONFIG:-}" ] && have apt-get && apt_offers "$package"; then
+		WISHES+=("$package")
+	fi
+	return 0
 }
 
 # apt_offers PACKAGE: does the package list have a version to install?
@@ -80,7 +96,17 @@ look_for_demo()
 
 look_for_check()
 {
+	local found major
+
 	look_for_demo
+	found=$(pg_config_path)
+	case $found in
+		/usr/lib/postgresql/*)
+			major=$(basename "${found%/bin/pg_config}")
+			wish "postgresql-$major-hypopg" test -e "/usr/share/postgresql/$major/extension/hypopg.control"
+			;;
+	esac
+	wish sqlsmith have sqlsmith
 	want g++ "a C++ compiler (a test includes dbpool.h from C++)" have c++
 	want libcmocka-dev "cmocka" pkg-config --exists cmocka
 	want perl "perl" have perl
@@ -113,6 +139,7 @@ look()
 
 	MISSING=()
 	MISSING_FOR=()
+	WISHES=()
 	for set in "$@"; do
 		"look_for_$set"
 	done
@@ -156,8 +183,30 @@ for set in "${SETS[@]}"; do
 	esac
 done
 
+# wishes_installed: installs what was wished for, if that is possible.
+wishes_installed()
+{
+	[ ${#WISHES[@]} -gt 0 ] || return 0
+	if [ "$(id -u)" != 0 ] && [ ${#ROOTLY[@]} = 0 ]; then
+		have sudo && sudo -n true 2>/dev/null || return 0
+		ROOTLY=(sudo -n)
+	fi
+	[ -n "$LOG" ] || make_log
+	note "installing ${WISHES[*]}"
+	quiet_install install --no-install-recommends "${WISHES[@]}" ||
+		note "not installed: ${WISHES[*]} ($(grep -E '^E:' "$LOG" | tail -n 1)); tests that want them are skipped"
+}
+
+LOG=
+make_log()
+{
+	LOG=$(mktemp /tmp/dbutil-deps.XXXXXX.log)
+	TEMP_DIRS+=("$LOG")
+}
+
 look "${SETS[@]}"
 if [ ${#MISSING[@]} = 0 ]; then
+	wishes_installed
 	exit 0
 fi
 
@@ -175,8 +224,7 @@ if [ "$(id -u)" != 0 ]; then
 	fi
 fi
 
-LOG=$(mktemp /tmp/dbutil-deps.XXXXXX.log)
-TEMP_DIRS+=("$LOG")
+make_log
 for package in "${MISSING[@]}"; do
 	if ! apt_offers "$package"; then
 		note "reading the package lists"
@@ -204,3 +252,4 @@ without_cluster off
 look "${SETS[@]}"
 [ ${#MISSING[@]} = 0 ] ||
 	die "still missing after the installation: $(wanted)"
+wishes_installed

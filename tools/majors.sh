@@ -15,7 +15,8 @@ set -euo pipefail
 
 SUITES="trixie forky sid experimental"		# looked at in this order
 PACKAGES=make,gcc,g++,libc6-dev,perl,libipc-run-perl,libcmocka-dev,libpq-dev,pkg-config
-RECIPE=1		# raise it when the root folders must be made anew
+WISHES=hypopg	# server packages, postgresql-NN-NAME, added where the archive has them
+RECIPE=2		# raise it when the root folders must be made anew
 
 PASSED=0
 FAILED=0
@@ -65,12 +66,17 @@ find_suite()
 # BROKEN as well if that is not the archive's doing.
 make_root()
 {
-	local major=$1 root=$2 log=$2.log lines extra=() line
+	local major=$1 root=$2 log=$2.log lines extra=() line wish wishes=
 
 	BROKEN=
 	find_suite "$major" || return 1
 	note "PostgreSQL $major: making a root folder of $SUITE in $root"
 	mapfile -t lines < <(source_lines "$SUITE")
+	for wish in $WISHES; do
+		if apt-cache "${APT[@]}" policy "postgresql-$major-$wish" | grep 'Candidate: [0-9]' >/dev/null; then
+			wishes="$wishes,postgresql-$major-$wish"
+		fi
+	done
 	if [ "$SUITE" = experimental ]; then
 		# shellcheck disable=SC2016	# mmdebstrap's shell has the folder in $1
 		extra=(--essential-hook='printf "Package: postgresql* libpq*\nPin: release a=experimental\nPin-Priority: 900\n" >"$1/etc/apt/preferences.d/postgresql"')
@@ -91,7 +97,7 @@ make_root()
 		--essential-hook='echo "create_main_cluster = false" >"$1/etc/postgresql-common/createcluster.conf"' \
 		--essential-hook='printf "#!/bin/sh\nexit 101\n" >"$1/usr/sbin/policy-rc.d"; chmod +x "$1/usr/sbin/policy-rc.d"' \
 		"${extra[@]+"${extra[@]}"}" \
-		--include="$PACKAGES,postgresql-$major,postgresql-server-dev-$major" \
+		--include="$PACKAGES,postgresql-$major,postgresql-server-dev-$major$wishes" \
 		"${SUITE/experimental/sid}" "$root.new" "${lines[@]}" >"$log" 2>&1 || {
 		line=$(grep -E '^E: ' "$log" | head -n 1 || true)
 		rm -rf --one-file-system "$root.new"
@@ -106,7 +112,7 @@ make_root()
 
 recipe()
 {
-	echo "$RECIPE $1 $PACKAGES"
+	echo "$RECIPE $1 $PACKAGES $WISHES"
 }
 
 # check_in ROOT MAJOR LOG: copies the tree into the root folder and runs

@@ -82,6 +82,16 @@ for my $libraries ('dbutil, pg_stat_statements, auto_explain', 'auto_explain, pg
 	is(scalar(() = $log =~ /Index Cond: \(id = 4[1-5]\)/g), 5, 'auto_explain logs the literals of each');
 }
 
+# --- hints: a statement with one is left to whoever reads it, its neighbours in
+# the same text are not
+
+my $counts = "SELECT event, total FROM dbutil.plan_cache_stats WHERE event IN ('generic', 'hint') ORDER BY event";
+is($node->safe_psql('postgres', 'SELECT name FROM item WHERE id = 50;'
+		. 'SELECT name FROM item WHERE id = 51\; /*+ SeqScan(item) */ SELECT name FROM item WHERE id = 52\; SELECT /*+ SeqScan(item) */ name FROM item WHERE id = 53\; '
+		. "SELECT name FROM item WHERE id = 54; EXPLAIN (COSTS OFF) /*+ SeqScan(item) */ SELECT name FROM item WHERE id = 55; $counts"),
+	join("\n", (map { "n$_" } 50 .. 54), 'Index Scan using item_pkey on item', '  Index Cond: (id = 55)', 'generic|2', 'hint|3'),
+	'statements with a hint are planned, those beside them are hits');
+
 # --- an extension that changes what relations look like is not known to the
 # key: with it in the session nothing is served
 
@@ -89,18 +99,25 @@ SKIP:
 {
 	my $sharedir = $node->config_data('--sharedir');
 	chomp $sharedir;
-	skip 'hypopg is not installed', 2 unless -e "$sharedir/extension/hypopg.control";
-	my $got = $node->safe_psql('postgres', <<"SQL");
+	skip 'hypopg is not installed', 6 unless -e "$sharedir/extension/hypopg.control";
+	# loaded by its first function, before the extension, and after it
+	for my $libraries ('dbutil', 'hypopg, dbutil', 'dbutil, hypopg')
+	{
+		preload('shared_preload_libraries', $libraries);
+		my $got = $node->safe_psql('postgres', <<"SQL");
 CREATE EXTENSION IF NOT EXISTS hypopg;
 SELECT name FROM item WHERE name = 'n5';
 SELECT count(*) FROM hypopg_create_index('CREATE INDEX ON item (name)');
 EXPLAIN (COSTS OFF) SELECT name FROM item WHERE name = 'n6';
 SELECT name FROM item WHERE name = 'n7';
 SELECT hypopg_reset();
+EXPLAIN (COSTS OFF) SELECT name FROM item WHERE name = 'n8';
 SELECT total > 0 FROM dbutil.plan_cache_stats WHERE event = 'other_extension';
+SELECT total FROM dbutil.plan_cache_stats WHERE event = 'generic';
 SQL
-	like($got, qr/^n5\n1\n.*<\d+>btree_item_name.*\nn7\n/s, 'hypopg: a hypothetical index is explained and not run');
-	like($got, qr/t$/, 'hypopg: refused while it is loaded');
+		like($got, qr/^n5\n1\n.*<\d+>btree_item_name.*\nn7\n\nSeq Scan on item\n/s, "$libraries: a hypothetical index is explained and not run");
+		like($got, qr/t\n0$/, "$libraries: refused while hypopg is loaded");
+	}
 }
 
 $node->stop;
