@@ -17,8 +17,8 @@
  * statement to statement; what it points to is the entry's.  While it is lent the
  * entry may leave the store, but its memory stays until it comes back.
  *
- * The places hold values that belong to the statement.  They are blanked when
- * the plan comes back, so that nothing points to memory that is gone.
+ * The places hold values that belong to the statement.  They are blanked before
+ * the plan is used again, so that nothing is read in memory that is gone.
  *
  *-------------------------------------------------------------------------
  */
@@ -50,22 +50,27 @@ take_back(void *arg)
 {
 	DbuPlanEntry *entry = ((Lease *) arg)->entry;
 
-	blank_places(entry);
 	entry->lent = false;
 	if (entry->dropped)
 		MemoryContextDelete(entry->context);
 }
 
 /*
- * The plan for the statement, in the current memory context or lent to it.  NULL
- * if not every place could be filled, which only a bug can bring about.
+ * The plan for the statement: a copy in the current memory context, or lent to it
+ * unless only_copy.  NULL if not every place could be filled, which only a bug can
+ * bring about.
  */
 PlannedStmt *
-dbu_plancache_lend(DbuPlanEntry *entry, const DbuRecognised *rec)
+dbu_plancache_lend(DbuPlanEntry *entry, const DbuRecognised *rec, bool only_copy)
 {
 	Lease	   *lease;
 
 	if (entry->lent)
+		return dbu_plancache_instance(entry, rec);
+
+	/* an error while they were filled may have left some that are */
+	blank_places(entry);
+	if (only_copy)
 		return dbu_plancache_instance(entry, rec);
 
 	lease = palloc_object(Lease);
@@ -75,10 +80,7 @@ dbu_plancache_lend(DbuPlanEntry *entry, const DbuRecognised *rec)
 		int			location = place->location;
 
 		if (!dbu_plancache_fill_place(place, rec))
-		{
-			blank_places(entry);
 			return NULL;
-		}
 		/* still a place for those who copy the plan meanwhile */
 		place->location = location;
 	}

@@ -455,8 +455,7 @@ serve(DbuPlanRequest *req, DbuRecognised *rec, DbuPlanEntry *entry)
 	if (due_for_verification(entry))
 		return verify(req, entry);
 
-	plan = req->seen_after ? dbu_plancache_instance(entry, rec) :
-		dbu_plancache_lend(entry, rec);
+	plan = dbu_plancache_lend(entry, rec, req->seen_after);
 	if (plan == NULL)
 	{
 		settle(req, DBU_PLAN_REF_GENERIC_NODE);

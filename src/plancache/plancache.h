@@ -319,7 +319,8 @@ extern PlannedStmt *dbu_plancache_instance(const DbuPlanEntry *entry,
 										   const DbuRecognised *rec);
 
 /* lend.c */
-extern PlannedStmt *dbu_plancache_lend(DbuPlanEntry *entry, const DbuRecognised *rec);
+extern PlannedStmt *dbu_plancache_lend(DbuPlanEntry *entry, const DbuRecognised *rec,
+									   bool only_copy);
 
 /* judge.c */
 extern DbuPlanEvent dbu_plancache_judge_literals(const DbuRecognised *rec);
