@@ -23,6 +23,7 @@ typedef struct Subscribers
 } Subscribers;
 
 static Subscribers of_client;
+static Subscribers of_instrument;
 static Subscribers of_statements;	/* a module's place is its bit in wanted */
 static Subscribers of_xact_end;
 
@@ -38,6 +39,7 @@ void
 dbu_event_subscribe(const DbuModule *module)
 {
 	subscribe(&of_client, module, module->stmt_client != NULL);
+	subscribe(&of_instrument, module, module->stmt_instrument != NULL);
 	subscribe(&of_statements, module, module->stmt_want != NULL);
 	subscribe(&of_xact_end, module, module->xact_end != NULL);
 }
@@ -47,6 +49,17 @@ dbu_event_client(Oid user)
 {
 	for (int m = 0; m < of_client.count; m++)
 		of_client.module[m]->stmt_client(user);
+}
+
+/* INSTRUMENT_* bits that somebody wants of each node. */
+int
+dbu_event_instrument(const DbuStatement *stmt)
+{
+	int			all = 0;
+
+	for (int m = 0; m < of_instrument.count; m++)
+		all |= of_instrument.module[m]->stmt_instrument(stmt);
+	return all;
 }
 
 /* INSTRUMENT_* bits that somebody wants; who it is goes to wanted. */

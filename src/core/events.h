@@ -14,6 +14,7 @@
 extern void dbu_event_subscribe(const DbuModule *module);
 
 extern void dbu_event_client(Oid user);
+extern int	dbu_event_instrument(const DbuStatement *stmt);
 extern int	dbu_event_want(const DbuStatement *stmt, uint32 *wanted);
 extern void dbu_event_end(const DbuStatement *stmt, uint32 wanted);
 extern void dbu_event_abort(const DbuStatement *stmt, uint32 wanted);

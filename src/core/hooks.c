@@ -129,6 +129,9 @@ executor_start(QueryDesc *query_desc, int eflags)
 		client_told = false;
 	}
 	dbu_xact_count(depth);
+	describe_query(&stmt, query_desc, user, depth);
+	if (!explain_only)
+		query_desc->instrument_options |= dbu_event_instrument(&stmt);
 
 	/* privileges are checked here, and partitions pruned by what functions say */
 	dbu_statement_nesting = depth + 1;
@@ -140,10 +143,7 @@ executor_start(QueryDesc *query_desc, int eflags)
 	{
 		dbu_statement_nesting = outer;
 		if (!explain_only)
-		{
-			describe_query(&stmt, query_desc, user, depth);
 			abort_unasked(&stmt);
-		}
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
@@ -159,7 +159,6 @@ executor_start(QueryDesc *query_desc, int eflags)
 		return;
 	}
 
-	describe_query(&stmt, query_desc, user, depth);
 	want = dbu_event_want(&stmt, &wanted);
 	if (wanted == 0)
 		return;

@@ -14,6 +14,7 @@
  *	  and take their module's locks.  An error they raise is the user's
  *	  error, so they must not raise one for want of room: what does not fit
  *	  is dropped and counted.
+ *	- stmt_instrument answers at once, without a lock.
  *	- stmt_want, stmt_abort and xact_end run in error paths and after the
  *	  commit record is written.  They write preallocated memory with atomics
  *	  or plain stores only: no allocation, no LWLock, no ereport.  (An ERROR
@@ -124,9 +125,12 @@ typedef struct DbuModule
 	 * It is asked once for each execution.  stmt_end comes after execution,
 	 * while query_desc is still whole.  stmt_abort comes instead when
 	 * planning or execution raises an error; sqlstate is that error's, and
-	 * the error goes on to be thrown.
+	 * the error goes on to be thrown.  stmt_instrument comes before the
+	 * executor starts and answers the INSTRUMENT_* bits that each node of
+	 * the plan is to be measured with: costly, for a sample of statements.
 	 */
 	void		(*stmt_client) (Oid user);
+	int			(*stmt_instrument) (const DbuStatement *stmt);
 	int			(*stmt_want) (const DbuStatement *stmt);
 	void		(*stmt_end) (const DbuStatement *stmt);
 	void		(*stmt_abort) (const DbuStatement *stmt, int sqlstate);
