@@ -23,6 +23,7 @@ PG_MODULE_MAGIC;
 PGDLLEXPORT void _PG_init(void);
 
 extern const DbuModule dbu_track_module;
+extern const DbuModule dbu_watch_module;
 extern const DbuModule dbu_plancache_module;
 extern const DbuModule dbu_prepared_module;
 extern const DbuModule dbu_bulk_module;
@@ -34,6 +35,7 @@ extern const DbuModule dbu_explain_module;
  */
 const DbuModule *const dbu_modules[] = {
 	&dbu_track_module,
+	&dbu_watch_module,
 	&dbu_plancache_module,
 	&dbu_prepared_module,
 	&dbu_bulk_module,

@@ -1,0 +1,132 @@
+/*-------------------------------------------------------------------------
+ *
+ * watch.h
+ *	  What the files of tracking's second half share: plans, slow plans, waits,
+ *	  tables and history.
+ *
+ * They are a DbuModule of their own (watch.c), with a chunk of shared memory of
+ * their own, so that each can be off at no cost to what track.c counts.  Each
+ * part has a fixed table, whose size a setting fixes when the server starts, and
+ * counts what did not fit; dbutil.track_room() shows both for every part.
+ *
+ * Each part's head comment says which lock guards what.  In all of them nothing
+ * is allocated, logged or raised under a spinlock, and no catalog is read under
+ * an LWLock.
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef DBU_TRACK_WATCH_H
+#define DBU_TRACK_WATCH_H
+
+#include "core/compat.h"
+#include "track/track.h"
+
+#include "funcapi.h"
+
+/* How full a part is; dropped counts what the part's comment says. */
+typedef struct DbuRoom
+{
+	const char *part;
+	int64		used;
+	int64		size;			/* -1: no fixed one */
+	int64		dropped;
+	const char *fix;			/* what to do about the loss */
+	TimestampTz stats_since;
+} DbuRoom;
+
+#define DBU_MAX_ROOMS 8
+
+/* One part of the module. */
+typedef struct DbuWatchPart
+{
+	void		(*init) (void);
+	Size		(*shmem_size) (void);
+	void		(*shmem_attach) (void *chunk, bool found, int lwlock_tranche);
+	int			(*room) (DbuRoom *rooms);	/* how many it filled */
+} DbuWatchPart;
+
+/* watch.c */
+extern Datum dbu_watch_text(char *text, int encoding);
+
+/* plan_id.c */
+extern uint64 dbu_watch_plan_id(const PlannedStmt *stmt);
+
+/* plan_text.c */
+extern bool dbu_watch_explaining(void);
+extern char *dbu_watch_explain(QueryDesc *query_desc, double exec_ms, bool json);
+
+/* plans.c */
+typedef struct PlanKey
+{
+	uint64		query_id;
+	Oid			database;
+	Oid			username;
+} PlanKey;
+
+typedef struct DbuPlan
+{
+	PlanKey		key;
+	uint64		plan_id;
+	uint64		previous;		/* plan that ran before this one; 0: none */
+	int64		calls;
+	int64		rows;
+	double		total_ms;
+	double		min_ms;
+	double		max_ms;
+	double		mean_ms;		/* Welford's running mean and */
+	double		sum_var;		/* sum of squared differences from it */
+	double		cost;			/* of the first execution's plan */
+	TimestampTz first_seen;
+	TimestampTz last_seen;
+	int32		encoding;		/* of the text */
+	char	   *text;			/* in copies for readers only; NULL: none */
+} DbuPlan;
+
+extern const DbuWatchPart dbu_plans_part;
+extern bool dbu_plans_on;		/* dbutil.track_plans */
+extern bool dbu_plans_count(const PlanKey *key, uint64 plan_id, const DbuStatement *stmt);
+extern void dbu_plans_store_text(const PlanKey *key, uint64 plan_id, const char *text);
+extern DbuPlan *dbu_plans_copy(bool texts, int *count);
+extern int64 dbu_plans_reset(void);
+
+/* slow_plans.c */
+typedef struct DbuSlowPlan
+{
+	uint64		number;			/* of those ever recorded, from 1 on */
+	TimestampTz ended;
+	int32		service;
+	int32		pid;
+	PlanKey		key;
+	uint64		plan_id;
+	double		exec_ms;
+	uint64		rows;
+	bool		measured;		/* each node was */
+	int32		encoding;
+	dsa_pointer texts[2];		/* text and JSON */
+	char	   *copies[2];		/* in copies for readers only */
+} DbuSlowPlan;
+
+extern const DbuWatchPart dbu_slow_plans_part;
+extern int	dbu_slow_time;		/* dbutil.track_slow_time, ms, -1: off */
+extern bool dbu_slow_plans_sampled(void);
+extern int	dbu_slow_plans_instrument(void);
+extern void dbu_slow_plans_record(const DbuStatement *stmt, const PlanKey *key, uint64 plan_id);
+extern DbuSlowPlan *dbu_slow_plans_copy(int *count);
+extern int64 dbu_slow_plans_reset(void);
+
+/* plan_memory.c */
+typedef enum DbuPlanMemoryUser
+{
+	DBU_MEMORY_PLANS,
+	DBU_MEMORY_SLOW_PLANS
+} DbuPlanMemoryUser;
+
+extern const DbuWatchPart dbu_plan_memory_part;
+extern bool dbu_plan_memory_fits(DbuPlanMemoryUser user, Size size);
+extern dsa_pointer dbu_plan_memory_store(DbuPlanMemoryUser user, const char *text);
+extern char *dbu_plan_memory_copy(dsa_pointer place);
+extern void dbu_plan_memory_free(DbuPlanMemoryUser user, dsa_pointer *place);
+extern void dbu_plan_memory_forget_losses(DbuPlanMemoryUser user);
+extern void dbu_plan_memory_room(DbuPlanMemoryUser user, DbuRoom *room);
+
+#endif							/* DBU_TRACK_WATCH_H */
