@@ -86,12 +86,3 @@ CREATE FUNCTION dbutil.reset_slow_plans() RETURNS bigint
 REVOKE EXECUTE ON FUNCTION dbutil.reset_slow_plans() FROM PUBLIC;
 COMMENT ON FUNCTION dbutil.reset_slow_plans() IS
 	'forget all of dbutil.slow_plans and its losses; returns how many there were. Error: 55000 without preload';
-
-CREATE FUNCTION dbutil.track_room(
-	OUT part text, OUT used bigint, OUT size bigint, OUT dropped bigint,
-	OUT stats_since timestamp with time zone)
-	RETURNS SETOF record
-	LANGUAGE c VOLATILE STRICT PARALLEL SAFE
-	AS 'MODULE_PATHNAME', 'dbutil_track_room';
-COMMENT ON FUNCTION dbutil.track_room() IS
-	'how full the bounded parts of tracking are, and what they had to drop since stats_since: of plans, calls; of plan texts and slow plan texts (used and size in bytes), texts; of slow plans, those that newer ones took the place of. size NULL: no bound. Error: 55000 without preload';

@@ -25,6 +25,9 @@ static const DbuWatchPart *const parts[] = {
 	&dbu_plan_memory_part,
 	&dbu_plans_part,
 	&dbu_slow_plans_part,
+	&dbu_sessions_part,
+	&dbu_waits_part,
+	&dbu_worker_part,			/* behind those whose settings start it */
 };
 
 static void
@@ -73,6 +76,15 @@ wanted(const DbuStatement *stmt)
 		return false;
 	return dbu_track_level == DBU_TRACK_ALL ||
 		(dbu_track_level == DBU_TRACK_TOP && stmt->nesting == 0);
+}
+
+static void
+stmt_client(Oid user)
+{
+	if (dbu_track_level == DBU_TRACK_NONE)
+		return;
+	dbu_sessions_publish(dbu_track_service_id(), user);
+	dbu_worker_ensure();
 }
 
 static int
@@ -182,6 +194,7 @@ status(DbuStatusSink *sink)
 
 	if (!dbu_preloaded)
 		return;
+	dbu_worker_status(sink);
 	n = all_rooms(rooms);
 	for (int i = 0; i < n; i++)
 	{
@@ -198,6 +211,7 @@ const DbuModule dbu_watch_module = {
 	.shmem_size = shmem_size,
 	.shmem_attach = shmem_attach,
 	.tranche_name = "DbutilWatch",
+	.stmt_client = stmt_client,
 	.stmt_instrument = stmt_instrument,
 	.stmt_want = stmt_want,
 	.stmt_end = stmt_end,

@@ -22,6 +22,7 @@
 #include "track/track.h"
 
 #include "funcapi.h"
+#include "utils/backend_status.h"
 
 /* How full a part is; dropped counts what the part's comment says. */
 typedef struct DbuRoom
@@ -34,7 +35,7 @@ typedef struct DbuRoom
 	TimestampTz stats_since;
 } DbuRoom;
 
-#define DBU_MAX_ROOMS 8
+#define DBU_MAX_ROOMS 16
 
 /* One part of the module. */
 typedef struct DbuWatchPart
@@ -128,5 +129,48 @@ extern char *dbu_plan_memory_copy(dsa_pointer place);
 extern void dbu_plan_memory_free(DbuPlanMemoryUser user, dsa_pointer *place);
 extern void dbu_plan_memory_forget_losses(DbuPlanMemoryUser user);
 extern void dbu_plan_memory_room(DbuPlanMemoryUser user, DbuRoom *room);
+
+/* sessions.c */
+typedef struct DbuSession
+{
+	int			pid;
+	int32		service;
+	Oid			database;
+	Oid			username;		/* who sent the last statement */
+	BackendState state;
+	uint64		query_id;		/* of the statement in progress, 0: unknown */
+} DbuSession;
+
+extern const DbuWatchPart dbu_sessions_part;
+extern void dbu_sessions_publish(int32 service, Oid username);
+extern bool dbu_sessions_read(int number, DbuSession *session);
+
+/* waits.c */
+typedef struct WaitKey
+{
+	uint64		query_id;
+	Oid			database;
+	Oid			username;
+	int32		service;
+	uint32		event;			/* as in PGPROC, 0: not waiting */
+} WaitKey;
+
+typedef struct DbuWait
+{
+	WaitKey		key;
+	int64		samples;
+	int64		sampled_us;		/* time that the samples stand for */
+	TimestampTz first_seen;
+	TimestampTz last_seen;
+} DbuWait;
+
+extern const DbuWatchPart dbu_waits_part;
+extern int	dbu_waits_interval; /* dbutil.track_waits_interval, ms, 0: off */
+extern void dbu_waits_sample(TimestampTz now);
+
+/* worker.c */
+extern const DbuWatchPart dbu_worker_part;
+extern void dbu_worker_ensure(void);
+extern void dbu_worker_status(DbuStatusSink *sink);
 
 #endif							/* DBU_TRACK_WATCH_H */

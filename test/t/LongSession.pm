@@ -23,17 +23,35 @@ sub new
 	return $self;
 }
 
-# What psql prints for the statements.
-sub ask
+# Send statements and do not wait for their end; answer() is to follow.
+sub begin
 {
 	my ($self, $text) = @_;
 
 	$self->{out} = '';
 	$self->{in} .= "$text;\n\\echo done\n";
+	$self->{psql}->pump_nb while length $self->{in};
+	return;
+}
+
+# What psql prints for the statements that were sent.
+sub answer
+{
+	my $self = shift;
+
 	$self->{psql}->pump until $self->{out} =~ /^done$/m;
 	my $answer = $self->{out} =~ s/^done\n//mr;
 	chomp $answer;
 	return $answer;
+}
+
+# What psql prints for the statements.
+sub ask
+{
+	my ($self, $text) = @_;
+
+	$self->begin($text);
+	return $self->answer;
 }
 
 sub leave
