@@ -140,6 +140,14 @@ typedef void RTEPermissionInfo;
 #define dbu_merge_condition(query) ((Node *) NULL)
 #endif
 
+/* What a statement needs of a relation is told apart from it from 16 on. */
+#if PG_VERSION_NUM >= 160000
+#define dbu_required_perms(stmt, rte) \
+	((rte)->perminfoindex == 0 ? 0 : getRTEPermissionInfo((stmt)->permInfos, (rte))->requiredPerms)
+#else
+#define dbu_required_perms(stmt, rte) ((rte)->requiredPerms)
+#endif
+
 /* Grouped columns are a member of the range table from 18 on. */
 #if PG_VERSION_NUM >= 180000
 #define dbu_is_group_rte(rte) ((rte)->rtekind == RTE_GROUP)

@@ -12,10 +12,16 @@
  *-------------------------------------------------------------------------
  */
 #include "core/compat.h"
+#include "core/errors.h"
 #include "track/watch.h"
 
+#include "fmgr.h"
 #include "miscadmin.h"
 #include "storage/proc.h"
+#include "utils/builtins.h"
+#include "utils/tuplestore.h"
+
+PG_FUNCTION_INFO_V1(dbutil_service_sessions);
 
 typedef struct SessionPlace
 {
@@ -127,6 +133,42 @@ dbu_sessions_read(int number, DbuSession *session)
 		return read_status(&copy, session);
 	}
 	return false;
+}
+
+/* Sessions of each service that has any: all, running, idle in a transaction. */
+Datum
+dbutil_service_sessions(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	int64		(*sums)[3];
+
+	dbu_require_preload("dbutil.service_sessions");
+	InitMaterializedSRF(fcinfo, 0);
+	sums = palloc0(mul_size(dbu_track_max_services, sizeof(*sums)));
+	for (int i = 0; i < MaxBackends; i++)
+	{
+		DbuSession	session;
+
+		if (!dbu_sessions_read(i, &session))
+			continue;
+		sums[session.service][0]++;
+		sums[session.service][1] += session.state == STATE_RUNNING || session.state == STATE_FASTPATH;
+		sums[session.service][2] += session.state == STATE_IDLEINTRANSACTION ||
+			session.state == STATE_IDLEINTRANSACTION_ABORTED;
+	}
+	for (int s = 0; s < dbu_track_max_services; s++)
+	{
+		Datum		values[4];
+		bool		nulls[4] = {0};
+
+		if (sums[s][0] == 0)
+			continue;
+		values[0] = CStringGetTextDatum(dbu_track_services[s]);
+		for (int i = 0; i < 3; i++)
+			values[i + 1] = Int64GetDatum(sums[s][i]);
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	return (Datum) 0;
 }
 
 const DbuWatchPart dbu_sessions_part = {

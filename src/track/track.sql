@@ -91,20 +91,6 @@ COMMENT ON VIEW dbutil.transactions IS
 	'transactions with duration and commit latency by service, database and role; see the function of the same name for units';
 GRANT SELECT ON dbutil.transactions TO PUBLIC;
 
-CREATE VIEW dbutil.services AS
-	SELECT s.service, s.calls, s.errors, s.rows,
-		   s.total_exec_time, s.total_plan_time, s.plan_cache_hits,
-		   s.p50_exec_time, s.p90_exec_time, s.p95_exec_time, s.p99_exec_time,
-		   coalesce(t.commits, 0) AS commits, coalesce(t.rollbacks, 0) AS rollbacks
-	FROM dbutil.services() AS s
-	LEFT JOIN (SELECT x.service, sum(x.commits)::bigint AS commits,
-					  sum(x.rollbacks)::bigint AS rollbacks
-			   FROM dbutil.transactions() AS x
-			   GROUP BY x.service) AS t ON t.service OPERATOR(pg_catalog.=) s.service;
-COMMENT ON VIEW dbutil.services IS
-	'one row a service: calls, errors, rows, times and percentiles (milliseconds), commits and rollbacks';
-GRANT SELECT ON dbutil.services TO PUBLIC;
-
 CREATE FUNCTION dbutil.track_info(
 	OUT stats_since timestamp with time zone, OUT entries bigint, OUT services bigint,
 	OUT evictions bigint, OUT calls_dropped bigint, OUT errors_dropped bigint,

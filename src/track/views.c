@@ -15,7 +15,7 @@
 #include "core/access.h"
 #include "core/errors.h"
 #include "core/shmem.h"
-#include "track/track.h"
+#include "track/watch.h"
 
 #include <math.h>
 
@@ -471,5 +471,6 @@ dbutil_track_reset(PG_FUNCTION_ARGS)
 	pg_atomic_write_u64(&dbu_track_shared->transactions_dropped, 0);
 	dbu_track_shared->stats_since = GetCurrentTimestamp();
 	LWLockRelease(&dbu_track_shared->lock);
+	dbu_tables_reset();
 	PG_RETURN_VOID();
 }

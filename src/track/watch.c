@@ -26,6 +26,7 @@ static const DbuWatchPart *const parts[] = {
 	&dbu_plans_part,
 	&dbu_slow_plans_part,
 	&dbu_sessions_part,
+	&dbu_tables_part,
 	&dbu_waits_part,
 	&dbu_worker_part,			/* behind those whose settings start it */
 };
@@ -72,8 +73,6 @@ wanted(const DbuStatement *stmt)
 {
 	if (stmt->operation == CMD_UTILITY || dbu_watch_explaining())
 		return false;
-	if (!dbu_plans_on && dbu_slow_time < 0)
-		return false;
 	return dbu_track_level == DBU_TRACK_ALL ||
 		(dbu_track_level == DBU_TRACK_TOP && stmt->nesting == 0);
 }
@@ -101,31 +100,34 @@ stmt_want(const DbuStatement *stmt)
 }
 
 static void
-count_plan(const DbuStatement *stmt)
+count_plan(const DbuStatement *stmt, const PlanKey *key)
 {
-	const PlannedStmt *planned = stmt->query_desc->plannedstmt;
 	bool		slow = dbu_slow_time >= 0 && stmt->exec_ms >= dbu_slow_time;
-	PlanKey		key = {stmt->query_id, MyDatabaseId, stmt->user};
 	uint64		plan_id = 0;
 
 	if (dbu_plans_on || slow)
-		plan_id = dbu_watch_plan_id(planned);
-	if (dbu_plans_on && stmt->query_id != 0 && dbu_plans_count(&key, plan_id, stmt))
+		plan_id = dbu_watch_plan_id(stmt->query_desc->plannedstmt);
+	if (dbu_plans_on && stmt->query_id != 0 && dbu_plans_count(key, plan_id, stmt))
 	{
 		char	   *text = dbu_watch_explain(stmt->query_desc, stmt->exec_ms, false);
 
-		dbu_plans_store_text(&key, plan_id, text);
+		dbu_plans_store_text(key, plan_id, text);
 		pfree(text);
 	}
 	if (slow && dbu_slow_plans_sampled())
-		dbu_slow_plans_record(stmt, &key, plan_id);
+		dbu_slow_plans_record(stmt, key, plan_id);
 }
 
 static void
 stmt_end(const DbuStatement *stmt)
 {
-	if (stmt->query_desc != NULL)
-		count_plan(stmt);
+	PlanKey		key = {stmt->query_id, MyDatabaseId, stmt->user};
+
+	if (stmt->query_desc == NULL)
+		return;
+	if (stmt->query_id != 0)
+		dbu_tables_note(&key, stmt->query_desc->plannedstmt);
+	count_plan(stmt, &key);
 }
 
 /* ---------- readers ---------- */

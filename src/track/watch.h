@@ -145,6 +145,11 @@ extern const DbuWatchPart dbu_sessions_part;
 extern void dbu_sessions_publish(int32 service, Oid username);
 extern bool dbu_sessions_read(int number, DbuSession *session);
 
+/* tables.c */
+extern const DbuWatchPart dbu_tables_part;
+extern void dbu_tables_note(const PlanKey *key, const PlannedStmt *stmt);
+extern void dbu_tables_reset(void);
+
 /* waits.c */
 typedef struct WaitKey
 {
