@@ -61,7 +61,7 @@ RESET ROLE;
 
 -- what was reset is forgotten, and noted anew
 SELECT dbutil.track_reset();
-SELECT count(*) FROM dbutil.service_tables WHERE table_name LIKE 'track_shop.%';
+SELECT count(*) FROM dbutil.statement_tables() WHERE table_name LIKE 'track_shop.%';
 SET dbutil.service = 'shop';
 SELECT count(*) FROM track_shop.items;
 RESET dbutil.service;

@@ -28,6 +28,7 @@ static const DbuWatchPart *const parts[] = {
 	&dbu_sessions_part,
 	&dbu_tables_part,
 	&dbu_waits_part,
+	&dbu_history_part,
 	&dbu_worker_part,			/* behind those whose settings start it */
 };
 
@@ -197,6 +198,7 @@ status(DbuStatusSink *sink)
 	if (!dbu_preloaded)
 		return;
 	dbu_worker_status(sink);
+	dbu_history_status(sink);
 	n = all_rooms(rooms);
 	for (int i = 0; i < n; i++)
 	{

@@ -173,6 +173,12 @@ extern const DbuWatchPart dbu_waits_part;
 extern int	dbu_waits_interval; /* dbutil.track_waits_interval, ms, 0: off */
 extern void dbu_waits_sample(TimestampTz now);
 
+/* history.c */
+extern const DbuWatchPart dbu_history_part;
+extern int	dbu_history_interval;	/* dbutil.track_history_interval, s, 0: off */
+extern long dbu_history_work(TimestampTz now);
+extern void dbu_history_status(DbuStatusSink *sink);
+
 /* worker.c */
 extern const DbuWatchPart dbu_worker_part;
 extern void dbu_worker_ensure(void);

@@ -1,9 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * worker.c
- *	  The one background worker of tracking: samples waits.
+ *	  The one background worker of tracking: samples waits and sees to history.
  *
- * It runs only while dbutil.track_waits_interval is on: started by
+ * It runs only while dbutil.track_waits_interval or dbutil.track_history_interval
+ * is on: started by
  * the postmaster if that is so when the server starts, otherwise by the first
  * statement that finds it wanted and missing, and it ends when it is wanted no
  * more.  It is connected to no database, so that none is held; that it is connected
@@ -43,7 +44,7 @@ PGDLLEXPORT void dbutil_worker_main(Datum arg);
 static bool
 wanted(void)
 {
-	return dbu_enabled && dbu_waits_interval > 0;
+	return dbu_enabled && (dbu_waits_interval > 0 || dbu_history_interval > 0);
 }
 
 static void
@@ -121,22 +122,37 @@ release(int code, Datum arg)
 	pg_atomic_write_u32(&shared->pid, 0);
 }
 
-/* What is due now; how long until something is again, in milliseconds. */
+/* Sample if it is time; how long until it is again, in milliseconds. */
+static long
+sample(TimestampTz now)
+{
+	static TimestampTz next = 0;
+	int64		interval = dbu_waits_interval * INT64CONST(1000);
+
+	if (dbu_waits_interval == 0)
+		return -1;
+	/* also when the clock was set back */
+	if (now >= next || next - now > interval)
+	{
+		dbu_waits_sample(now);
+		next += interval;
+		if (next <= now)
+			next = now + interval;
+	}
+	return TimestampDifferenceMilliseconds(now, next);
+}
+
+/* Do what is due; how long until something is again, -1: nothing ever. */
 static long
 work(void)
 {
-	static TimestampTz next_tick = 0;
 	TimestampTz now = GetCurrentTimestamp();
+	long		until_sample = sample(now);
+	long		until_history = dbu_history_work(now);
 
-	/* also when the clock was set back */
-	if (now >= next_tick || next_tick - now > dbu_waits_interval * INT64CONST(1000))
-	{
-		dbu_waits_sample(now);
-		next_tick += dbu_waits_interval * INT64CONST(1000);
-		if (next_tick <= now)
-			next_tick = TimestampTzPlusMilliseconds(now, dbu_waits_interval);
-	}
-	return Max(TimestampDifferenceMilliseconds(now, next_tick), 1);
+	if (until_sample < 0 || until_history < 0)
+		return Max(until_sample, until_history);
+	return Min(until_sample, until_history);
 }
 
 void
@@ -158,7 +174,7 @@ dbutil_worker_main(Datum arg)
 		long		timeout = work();
 
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-						 timeout, PG_WAIT_EXTENSION);
+						 Max(timeout, 1), PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 		if (ConfigReloadPending)
