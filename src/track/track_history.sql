@@ -205,7 +205,8 @@ BEGIN
 			USING ERRCODE = 'invalid_parameter_value',
 				  HINT = 'Use one of: query, service, database, role, operation.';
 	END IF;
-	IF NOT EXISTS (SELECT FROM dbutil.history_snapshots) THEN
+	PERFORM FROM dbutil.history_snapshots LIMIT 1;
+	IF NOT FOUND THEN
 		RAISE EXCEPTION 'this database holds no history'
 			USING ERRCODE = 'object_not_in_prerequisite_state',
 				  HINT = 'Set dbutil.track_history_interval and dbutil.track_history_database and reload the configuration, or call dbutil.history_take().';
