@@ -56,11 +56,24 @@ shmem_attach(void *chunk, bool found, int lwlock_tranche)
 	}
 }
 
+static Size
+half(void)
+{
+	return (Size) limit_kb * 1024 / 2;
+}
+
 /* Is there room for so much within the user's half? */
 bool
 dbu_plan_memory_fits(DbuPlanMemoryUser user, Size size)
 {
-	return pg_atomic_read_u64(&memory->bytes[user]) + size <= (Size) limit_kb * 1024 / 2;
+	return pg_atomic_read_u64(&memory->bytes[user]) + size <= half();
+}
+
+/* Would there be, if it held nothing else? */
+bool
+dbu_plan_memory_could_fit(Size size)
+{
+	return size <= half();
 }
 
 /* A copy of the text, or InvalidDsaPointer; the caller attached the area. */
@@ -111,7 +124,7 @@ void
 dbu_plan_memory_room(DbuPlanMemoryUser user, DbuRoom *room)
 {
 	room->used = pg_atomic_read_u64(&memory->bytes[user]);
-	room->size = (int64) limit_kb * 1024 / 2;
+	room->size = half();
 	room->dropped = pg_atomic_read_u64(&memory->dropped[user]);
 	room->fix = "raise dbutil.track_plan_memory, and dbutil.shared_memory with it";
 }

@@ -133,8 +133,10 @@ dbu_slow_plans_record(const DbuStatement *stmt, const PlanKey *key, uint64 plan_
 
 	(void) dbu_shmem_dsa();
 	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
+	/* what is too large for all of it drives nothing out: it goes without texts */
 	while (shared->next - shared->first >= ring_size ||
-		   (shared->next > shared->first && !dbu_plan_memory_fits(DBU_MEMORY_SLOW_PLANS, size)))
+		   (shared->next > shared->first && dbu_plan_memory_could_fit(size) &&
+			!dbu_plan_memory_fits(DBU_MEMORY_SLOW_PLANS, size)))
 	{
 		drop_oldest();
 		shared->overwritten++;

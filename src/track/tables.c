@@ -105,7 +105,7 @@ init(void)
 	DefineCustomIntVariable("dbutil.track_tables_max",
 							"Tables that are told apart in dbutil.service_tables.",
 							"Those that come later count together as <other>.",
-							&max_tables, 1000, 10, 100000,
+							&max_tables, 1000, 10, 10000,
 							PGC_POSTMASTER, 0, NULL, NULL, NULL);
 }
 
@@ -234,7 +234,7 @@ find_tables(const PlannedStmt *stmt, FoundTable *found)
 
 	foreach(lc, stmt->rtable)
 	{
-		const RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+		RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
 		AclMode		perms;
 		CmdType		operation;
 		int			i;

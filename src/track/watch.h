@@ -124,6 +124,7 @@ typedef enum DbuPlanMemoryUser
 
 extern const DbuWatchPart dbu_plan_memory_part;
 extern bool dbu_plan_memory_fits(DbuPlanMemoryUser user, Size size);
+extern bool dbu_plan_memory_could_fit(Size size);
 extern dsa_pointer dbu_plan_memory_store(DbuPlanMemoryUser user, const char *text);
 extern char *dbu_plan_memory_copy(dsa_pointer place);
 extern void dbu_plan_memory_free(DbuPlanMemoryUser user, dsa_pointer *place);

@@ -109,6 +109,8 @@ my $too_large = 'SELECT count(*) FROM wide WHERE ' . join(' OR ', map { "c$_ IN 
 $node->safe_psql('postgres', $too_large);
 is(room('slow plan texts', 'dropped > 0 AND used <= size'), 't', 'a plan larger than all memory is dropped and counted');
 
+cmp_ok(room('slow plans', 'used'), '>', 2, 'and drives no other out');
+
 # --- a plan of another database in another encoding
 $node->safe_psql('postgres', q{CREATE DATABASE latin ENCODING 'LATIN1' TEMPLATE template0});
 $node->safe_psql('latin', "SET client_encoding = 'UTF8'; SELECT oid FROM pg_class WHERE relname = 'latin\xc3\xa9'");
