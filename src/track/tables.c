@@ -240,7 +240,9 @@ find_tables(const PlannedStmt *stmt, FoundTable *found)
 		int			i;
 
 		rti++;
-		if (rte->rtekind != RTE_RELATION || rte->relkind == RELKIND_VIEW)
+		/* the tables of a view are there too; EXCLUDED is none */
+		if (rte->rtekind != RTE_RELATION || rte->relkind == RELKIND_VIEW ||
+			rte->relkind == RELKIND_COMPOSITE_TYPE)
 			continue;
 		/* what the planner added, children among it, needs no rights */
 		perms = dbu_required_perms(stmt, rte);

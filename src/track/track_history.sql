@@ -12,6 +12,7 @@ CREATE TABLE dbutil.history_snapshots (
 CREATE INDEX history_snapshots_taken_at ON dbutil.history_snapshots (taken_at);
 COMMENT ON TABLE dbutil.history_snapshots IS
 	'snapshots of the counters that are kept: what was counted from since to taken_at (since NULL: the first one, where counting begins), the start of the server, the calls that tracking dropped in between; dropped_total and dropped_since are for the next one';
+COMMENT ON SEQUENCE dbutil.history_snapshots_snapshot_seq IS 'numbers of snapshots';
 GRANT SELECT ON dbutil.history_snapshots TO PUBLIC;
 
 CREATE TABLE dbutil.history_statements (
