@@ -246,6 +246,8 @@ dbu_history_status(DbuStatusSink *sink)
 	if (dbu_history_interval == 0)
 		dbu_status_row(sink, item, DBU_STATUS_OFF, "dbutil.track_history_interval is 0",
 					   "set dbutil.track_history_interval = '5min' and reload the configuration");
+	else if (dbu_worker_trouble(sink, item))
+		return;
 	else if (RecoveryInProgress())
 		dbu_status_row(sink, item, DBU_STATUS_OFF, "a standby writes none", NULL);
 	else if (pg_atomic_read_u32(&shared->state) == WRITER_ABSENT)

@@ -183,6 +183,7 @@ extern void dbu_history_status(DbuStatusSink *sink);
 /* worker.c */
 extern const DbuWatchPart dbu_worker_part;
 extern void dbu_worker_ensure(void);
+extern bool dbu_worker_trouble(DbuStatusSink *sink, const char *item);
 extern void dbu_worker_status(DbuStatusSink *sink);
 
 #endif							/* DBU_TRACK_WATCH_H */

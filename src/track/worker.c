@@ -186,6 +186,21 @@ dbutil_worker_main(Datum arg)
 	proc_exit(0);
 }
 
+/* A row for what the worker does, which is on; false: there is nothing to mend. */
+bool
+dbu_worker_trouble(DbuStatusSink *sink, const char *item)
+{
+	if (!dbu_enabled)
+		dbu_status_row(sink, item, DBU_STATUS_OFF, "dbutil.enabled is off",
+					   "set dbutil.enabled = on and reload the configuration");
+	else if (pg_atomic_read_u32(&shared->pid) == 0)
+		dbu_status_row(sink, item, DBU_STATUS_WARN, "its worker is not running",
+					   "wait a moment; if it stays so raise max_worker_processes and restart the server");
+	else
+		return false;
+	return true;
+}
+
 void
 dbu_worker_status(DbuStatusSink *sink)
 {
@@ -194,13 +209,7 @@ dbu_worker_status(DbuStatusSink *sink)
 	if (dbu_waits_interval == 0)
 		dbu_status_row(sink, item, DBU_STATUS_OFF, "dbutil.track_waits_interval is 0",
 					   "set dbutil.track_waits_interval = '10ms' and reload the configuration");
-	else if (!dbu_enabled)
-		dbu_status_row(sink, item, DBU_STATUS_OFF, "dbutil.enabled is off",
-					   "set dbutil.enabled = on and reload the configuration");
-	else if (pg_atomic_read_u32(&shared->pid) == 0)
-		dbu_status_row(sink, item, DBU_STATUS_WARN, "its worker is not running",
-					   "wait a moment; if it stays so raise max_worker_processes and restart the server");
-	else
+	else if (!dbu_worker_trouble(sink, item))
 		dbu_status_row(sink, item, DBU_STATUS_OK, psprintf("every %d ms", dbu_waits_interval), NULL);
 }
 

@@ -168,11 +168,12 @@ becomes($standby, "SELECT NOT pg_is_in_recovery() AND ($workers) = 1", 'the work
 $standby->stop;
 
 # --- no place for a worker: the server starts, and status says what to do
-$node->append_conf('postgresql.conf', 'max_worker_processes = 0');
+$node->append_conf('postgresql.conf', "max_worker_processes = 0\ndbutil.track_history_interval = 1s");
 $node->restart;
 is($node->safe_psql('postgres', $status), 'warn', 'no place for the worker: the server starts all the same');
 like($node->safe_psql('postgres', q{SELECT fix FROM dbutil.status() WHERE item = 'wait sampling'}), qr/max_worker_processes/,
 	'and status says what to do');
+is($node->safe_psql('postgres', q{SELECT state FROM dbutil.status() WHERE item = 'history'}), 'warn', 'of history too');
 $node->append_conf('postgresql.conf', "shared_preload_libraries = ''");
 $node->restart;
 for my $what ('* FROM dbutil.waits', 'dbutil.reset_waits()')
