@@ -108,7 +108,7 @@ RESET ROLE;
 SELECT dbutil.history_take() > 0 AS taken;
 SELECT count(*) AS snapshots FROM dbutil.history_snapshots;
 SELECT count(*) AS rows FROM dbutil.history WHERE service LIKE 'track_h_%';
-SELECT count(*) AS texts FROM dbutil.history_texts WHERE query ~ 'track_h\M' AND query !~ 'dbutil';
+SELECT count(*) AS texts FROM dbutil.history_texts WHERE query = 'SELECT count(*) AS counted FROM track_h';
 
 DELETE FROM dbutil.history_snapshots;
 DELETE FROM dbutil.history_statements;
