@@ -4,6 +4,7 @@
 SELECT dbutil.track_reset();
 SET dbutil.service = 'track_test';
 SET dbutil.track = 'top';
+SET dbutil.track_planning = on;
 CREATE TABLE track_t (id int PRIMARY KEY, v text);
 INSERT INTO track_t VALUES (1, 'one'), (2, 'two'), (3, 'three');
 SELECT v FROM track_t WHERE id = 1;
@@ -109,6 +110,7 @@ SET dbutil.track = 'top';
 SELECT dbutil.track_reset();
 SELECT count(*) FROM dbutil.statements WHERE query LIKE '%track_t WHERE%';
 RESET dbutil.service;
+RESET dbutil.track_planning;
 DEALLOCATE track_p;
 DROP FUNCTION track_f();
 DROP TABLE track_t;

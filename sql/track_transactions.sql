@@ -10,13 +10,15 @@ BEGIN; SELECT count(*) FROM track_x; ROLLBACK;
 SELECT 1 / (i - i) FROM track_x;
 BEGIN; COMMIT;
 DO $$ BEGIN PERFORM 1; COMMIT; PERFORM 2; ROLLBACK; END $$;
-SELECT service, commits, rollbacks, statements, wrote,
+SELECT cardinality(queryids) AS ids, commits, rollbacks, rollbacks_command AS command, rollbacks_error AS error,
+	   statements, wrote, rows_written, subtransactions, wal_bytes > 0 AS wal,
 	   min_time <= mean_time AND mean_time <= max_time AND p50_time <= p99_time AS ordered,
 	   max_commit_time >= mean_commit_time AS commit_latency
-FROM dbutil.transactions WHERE service = 'track_xact' AND database_name = current_database();
+FROM dbutil.transactions WHERE service = 'track_xact' AND database_name = current_database()
+ORDER BY statements, wrote, rollbacks, rows_written, subtransactions, ids;
 -- the service of a transaction is the one of its last statement
 BEGIN; SET LOCAL dbutil.service = 'track_xact_local'; SELECT count(*) FROM track_x; COMMIT;
-SELECT service, commits FROM dbutil.transactions WHERE service = 'track_xact_local';
+SELECT service, sum(commits) AS commits FROM dbutil.transactions WHERE service = 'track_xact_local' GROUP BY service;
 SELECT service, commits, rollbacks FROM dbutil.services WHERE service = 'track_xact_local';
 
 -- what runs at COMMIT is no statement of the client, and the transaction stays his
@@ -40,8 +42,8 @@ BEGIN; INSERT INTO track_child VALUES (2); COMMIT;
 INSERT INTO track_child VALUES (3);
 DELETE FROM track_child;
 SET dbutil.service = 'track_looks';
-SELECT username = current_user AS mine, commits, rollbacks, statements
-FROM dbutil.transactions WHERE service = 'track_deferred';
+SELECT username = current_user AS mine, sum(commits) AS commits, sum(rollbacks) AS rollbacks, sum(statements) AS statements
+FROM dbutil.transactions WHERE service = 'track_deferred' GROUP BY 1;
 SELECT toplevel, calls, errors, query FROM dbutil.statements
 WHERE service = 'track_deferred' AND username IN (current_user, 'regress_track_owner') ORDER BY query COLLATE "C";
 SELECT calls, errors FROM dbutil.services WHERE service = 'track_deferred';
@@ -59,7 +61,7 @@ CALL track_utilities();
 CALL track_fails();
 SET dbutil.service = 'track_looks';
 -- 5, 1 and the SET; what comes behind the last COMMIT of the first CALL ran nothing
-SELECT commits, rollbacks, statements FROM dbutil.transactions WHERE service = 'track_procedure';
+SELECT sum(commits) AS commits, sum(rollbacks) AS rollbacks, sum(statements) AS statements FROM dbutil.transactions WHERE service = 'track_procedure';
 DROP PROCEDURE track_utilities(), track_fails();
 
 -- a function that is folded in planning runs no statement of the client
@@ -68,7 +70,7 @@ BEGIN RETURN (SELECT count(*) FROM track_x); END $$;
 SET dbutil.service = 'track_folding';
 SELECT track_folded() IS NOT NULL AS folded;
 SET dbutil.service = 'track_looks';
-SELECT commits, statements FROM dbutil.transactions WHERE service = 'track_folding';
+SELECT sum(commits) AS commits, sum(statements) AS statements FROM dbutil.transactions WHERE service = 'track_folding';
 DROP FUNCTION track_folded();
 
 -- errors that come before execution: in planning, and where privileges are checked
@@ -89,8 +91,8 @@ SELECT no_such_column FROM track_x;
 SET dbutil.service = 'track_looks';
 SELECT username = current_user AS mine, query, calls, errors FROM dbutil.statements
 WHERE service = 'track_early' AND query LIKE '%FROM track_x%' ORDER BY query COLLATE "C";
-SELECT username = current_user AS mine, commits, rollbacks, statements
-FROM dbutil.transactions WHERE service = 'track_early' ORDER BY 1;
+SELECT username = current_user AS mine, sum(commits) AS commits, sum(rollbacks) AS rollbacks, sum(statements) AS statements
+FROM dbutil.transactions WHERE service = 'track_early' GROUP BY 1 ORDER BY 1;
 DROP ROLE regress_track_poor;
 RESET dbutil.service;
 

@@ -20,6 +20,8 @@
 #error "dbutil does not know PostgreSQL 19 yet: point PG_CONFIG at PostgreSQL 15 to 18"
 #endif
 
+#define DBU_PG_MAJOR (PG_VERSION_NUM / 10000)
+
 /* query identifiers moved house in 16 */
 #if PG_VERSION_NUM >= 160000
 #include "nodes/queryjumble.h"
@@ -153,6 +155,17 @@ typedef void RTEPermissionInfo;
 #define dbu_is_group_rte(rte) ((rte)->rtekind == RTE_GROUP)
 #else
 #define dbu_is_group_rte(rte) false
+#endif
+
+/* Time that a BufferUsage tells of: shared and local blocks are told apart from 17 on. */
+#if PG_VERSION_NUM >= 170000
+#define dbu_blk_read_ms(b) \
+	(INSTR_TIME_GET_MILLISEC((b)->shared_blk_read_time) + INSTR_TIME_GET_MILLISEC((b)->local_blk_read_time))
+#define dbu_blk_write_ms(b) \
+	(INSTR_TIME_GET_MILLISEC((b)->shared_blk_write_time) + INSTR_TIME_GET_MILLISEC((b)->local_blk_write_time))
+#else
+#define dbu_blk_read_ms(b) INSTR_TIME_GET_MILLISEC((b)->blk_read_time)
+#define dbu_blk_write_ms(b) INSTR_TIME_GET_MILLISEC((b)->blk_write_time)
 #endif
 
 /* Hidden visibility is PGXS' default from 16 on; 15 exports everything. */

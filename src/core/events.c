@@ -14,41 +14,48 @@
 #include "core/compat.h"
 #include "core/events.h"
 
+/* A list of callbacks ends with a NULL. */
 #define MAX_LIVE 32
 
-typedef struct Subscribers
-{
-	int			count;
-	const DbuModule *module[MAX_LIVE];
-} Subscribers;
+static void (*of_client[MAX_LIVE + 1]) (Oid);
+static int	(*of_instrument[MAX_LIVE + 1]) (const DbuStatement *);
+static const DbuModule *of_statements[MAX_LIVE];	/* a module's place is its bit in wanted */
+static int	nstatements = 0;
+static void (*of_caught[MAX_LIVE + 1]) (const DbuStatement *, int);
+static void (*of_error_logged[MAX_LIVE + 1]) (Oid, int);
+static void (*of_xact_begin[MAX_LIVE + 1]) (void);
+static void (*of_xact_end[MAX_LIVE + 1]) (const DbuTransaction *);
 
-static Subscribers of_client;
-static Subscribers of_instrument;
-static Subscribers of_statements;	/* a module's place is its bit in wanted */
-static Subscribers of_xact_end;
-
-static void
-subscribe(Subscribers *list, const DbuModule *module, bool wants)
-{
-	Assert(list->count < MAX_LIVE);
-	if (wants)
-		list->module[list->count++] = module;
-}
+#define SUBSCRIBE(list, callback) \
+	do { \
+		int			place = 0; \
+		while ((list)[place] != NULL) \
+			place++; \
+		Assert(place < MAX_LIVE); \
+		(list)[place] = (callback); \
+	} while (0)
 
 void
 dbu_event_subscribe(const DbuModule *module)
 {
-	subscribe(&of_client, module, module->stmt_client != NULL);
-	subscribe(&of_instrument, module, module->stmt_instrument != NULL);
-	subscribe(&of_statements, module, module->stmt_want != NULL);
-	subscribe(&of_xact_end, module, module->xact_end != NULL);
+	SUBSCRIBE(of_client, module->stmt_client);
+	SUBSCRIBE(of_instrument, module->stmt_instrument);
+	SUBSCRIBE(of_caught, module->stmt_caught);
+	SUBSCRIBE(of_error_logged, module->error_logged);
+	SUBSCRIBE(of_xact_begin, module->xact_begin);
+	SUBSCRIBE(of_xact_end, module->xact_end);
+	if (module->stmt_want != NULL)
+	{
+		Assert(nstatements < MAX_LIVE);
+		of_statements[nstatements++] = module;
+	}
 }
 
 void
 dbu_event_client(Oid user)
 {
-	for (int m = 0; m < of_client.count; m++)
-		of_client.module[m]->stmt_client(user);
+	for (int m = 0; of_client[m] != NULL; m++)
+		of_client[m] (user);
 }
 
 /* INSTRUMENT_* bits that somebody wants of each node. */
@@ -57,26 +64,27 @@ dbu_event_instrument(const DbuStatement *stmt)
 {
 	int			all = 0;
 
-	for (int m = 0; m < of_instrument.count; m++)
-		all |= of_instrument.module[m]->stmt_instrument(stmt);
+	for (int m = 0; of_instrument[m] != NULL; m++)
+		all |= of_instrument[m] (stmt);
 	return all;
 }
 
-/* INSTRUMENT_* bits that somebody wants; who it is goes to wanted. */
+/* DBU_WANT_* bits that somebody wants; who it is goes to wanted. */
 int
 dbu_event_want(const DbuStatement *stmt, uint32 *wanted)
 {
+	uint32		who = 0;
 	int			all = 0;
 
-	*wanted = 0;
-	for (int m = 0; m < of_statements.count; m++)
+	for (int m = 0; m < nstatements; m++)
 	{
-		int			want = of_statements.module[m]->stmt_want(stmt);
+		int			want = of_statements[m]->stmt_want(stmt);
 
 		if (want != 0)
-			*wanted |= (uint32) 1 << m;
+			who |= (uint32) 1 << m;
 		all |= want;
 	}
+	*wanted = who;
 	return all;
 }
 
@@ -85,8 +93,8 @@ dbu_event_end(const DbuStatement *stmt, uint32 wanted)
 {
 	for (int m = 0; wanted != 0; m++, wanted >>= 1)
 	{
-		if ((wanted & 1) && of_statements.module[m]->stmt_end)
-			of_statements.module[m]->stmt_end(stmt);
+		if ((wanted & 1) && of_statements[m]->stmt_end)
+			of_statements[m]->stmt_end(stmt);
 	}
 }
 
@@ -98,14 +106,35 @@ dbu_event_abort(const DbuStatement *stmt, uint32 wanted)
 
 	for (int m = 0; wanted != 0; m++, wanted >>= 1)
 	{
-		if ((wanted & 1) && of_statements.module[m]->stmt_abort)
-			of_statements.module[m]->stmt_abort(stmt, sqlstate);
+		if ((wanted & 1) && of_statements[m]->stmt_abort)
+			of_statements[m]->stmt_abort(stmt, sqlstate);
 	}
+}
+
+void
+dbu_event_caught(const DbuStatement *stmt, int sqlstate)
+{
+	for (int m = 0; of_caught[m] != NULL; m++)
+		of_caught[m] (stmt, sqlstate);
+}
+
+void
+dbu_event_error_logged(Oid user, int sqlstate)
+{
+	for (int m = 0; of_error_logged[m] != NULL; m++)
+		of_error_logged[m] (user, sqlstate);
+}
+
+void
+dbu_event_xact_begin(void)
+{
+	for (int m = 0; of_xact_begin[m] != NULL; m++)
+		of_xact_begin[m] ();
 }
 
 void
 dbu_event_xact_end(const DbuTransaction *xact)
 {
-	for (int m = 0; m < of_xact_end.count; m++)
-		of_xact_end.module[m]->xact_end(xact);
+	for (int m = 0; of_xact_end[m] != NULL; m++)
+		of_xact_end[m] (xact);
 }

@@ -23,21 +23,26 @@
  *-------------------------------------------------------------------------
  */
 #include "core/compat.h"
+#include "core/caught.h"
+#include "core/command.h"
 #include "core/events.h"
 #include "core/explained.h"
 #include "core/module.h"
 #include "core/shmem.h"
 #include "core/statement.h"
 #include "core/transaction.h"
+#include "core/usage.h"
 
 #include "access/parallel.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "optimizer/planner.h"
+#include "storage/proc.h"
 #include "storage/ipc.h"
 #include "tcop/utility.h"
 
 static const DbuModule *plan_module = NULL;
+static const bool *plan_times_setting = NULL;
 
 static shmem_request_hook_type prev_shmem_request = NULL;
 static shmem_startup_hook_type prev_shmem_startup = NULL;
@@ -47,7 +52,11 @@ static ExecutorRun_hook_type prev_executor_run = NULL;
 static ExecutorFinish_hook_type prev_executor_finish = NULL;
 static ExecutorEnd_hook_type prev_executor_end = NULL;
 static ProcessUtility_hook_type prev_process_utility = NULL;
+static emit_log_hook_type prev_emit_log = NULL;
 static ExplainOneQuery_hook_type prev_explain_one_query = NULL;
+
+/* The current error was told as the end of a client's statement. */
+static bool error_told = false;
 
 /* Modules know of the client's statement that was planned and is to be run. */
 static bool client_told = false;
@@ -71,16 +80,23 @@ describe_query(DbuStatement *stmt, QueryDesc *query_desc, Oid user, int depth)
 	stmt->query_desc = query_desc;
 }
 
-/* In an error path. */
+/* In an error path: a statement that was described ends by the current error. */
 static void
-abort_query(QueryDesc *query_desc, const DbuQuery *query)
+abort_statement(const DbuStatement *stmt, uint32 wanted)
 {
-	DbuStatement stmt;
+	if (stmt->nesting == 0)
+	{
+		error_told = true;
+		dbu_xact_note_error(geterrcode());
+	}
+	dbu_event_abort(stmt, wanted);
+}
 
-	if (query == NULL || !dbu_enabled)
-		return;
-	describe_query(&stmt, query_desc, query->user, query->nesting);
-	dbu_event_abort(&stmt, query->wanted);
+static void
+abort_query(const DbuQuery *query)
+{
+	if (query != NULL && dbu_enabled)
+		abort_statement(&query->stmt, query->wanted);
 }
 
 /* In an error path, before anybody was asked whether he wants the statement. */
@@ -91,7 +107,16 @@ abort_unasked(const DbuStatement *stmt)
 
 	client_told = false;
 	(void) dbu_event_want(stmt, &wanted);
-	dbu_event_abort(stmt, wanted);
+	abort_statement(stmt, wanted);
+}
+
+/* A statement begins at this depth, its transaction with it perhaps. */
+static void
+begin_statement(int depth, uint64 query_id)
+{
+	error_told = false;
+	if (dbu_xact_count(depth, query_id))
+		dbu_event_xact_begin();
 }
 
 static void
@@ -109,8 +134,7 @@ executor_start(QueryDesc *query_desc, int eflags)
 	int			outer = dbu_statement_nesting;
 	bool		explain_only = (eflags & EXEC_FLAG_EXPLAIN_ONLY) != 0;
 	DbuStatement stmt;
-	uint32		wanted;
-	int			want;
+	DbuQuery   *query;
 	Oid			user;
 	int			depth;
 
@@ -128,7 +152,7 @@ executor_start(QueryDesc *query_desc, int eflags)
 			dbu_event_client(user);
 		client_told = false;
 	}
-	dbu_xact_count(depth);
+	begin_statement(depth, (uint64) query_desc->plannedstmt->queryId);
 	describe_query(&stmt, query_desc, user, depth);
 	if (!explain_only)
 		query_desc->instrument_options |= dbu_event_instrument(&stmt);
@@ -149,27 +173,18 @@ executor_start(QueryDesc *query_desc, int eflags)
 	PG_END_TRY();
 	dbu_statement_nesting = outer;
 
+	query = dbu_query_new(query_desc);
+	query->stmt = stmt;
 	/* EXPLAIN without ANALYZE executes nothing, whatever it was planned for */
+	query->wanted = 0;
 	if (explain_only)
-	{
-		double		ms;
-		bool		served;
-
-		(void) dbu_planning_take((uint64) query_desc->plannedstmt->queryId, depth, &ms, &served);
-		return;
-	}
-
-	want = dbu_event_want(&stmt, &wanted);
-	if (wanted == 0)
-		return;
-	(void) dbu_query_remember(query_desc, wanted, user, depth);
-	if (query_desc->totaltime == NULL)
-	{
-		MemoryContext oldcxt = MemoryContextSwitchTo(query_desc->estate->es_query_cxt);
-
-		query_desc->totaltime = InstrAlloc(1, want, false);
-		MemoryContextSwitchTo(oldcxt);
-	}
+		dbu_planning_take(&query->stmt);
+	else
+		query->want = dbu_event_want(&query->stmt, &query->wanted);
+	if (query->wanted != 0)
+		dbu_query_keep(query);
+	else
+		dbu_query_give_up(query);
 }
 
 static void
@@ -177,7 +192,13 @@ executor_run(DBU_RUN_PARAMS)
 {
 	int			outer = dbu_statement_nesting;
 	DbuQuery   *query = dbu_query_of(query_desc);
+	DbuStatement *stmt = query ? &query->stmt : NULL;
+	ErrorContextCallback context;
+	DbuUsageStart start;
 
+	dbu_caught_push(&context, stmt);
+	if (query != NULL)
+		dbu_usage_start(&start, query->want);
 	dbu_statement_nesting = outer + 1;
 	PG_TRY();
 	{
@@ -189,18 +210,29 @@ executor_run(DBU_RUN_PARAMS)
 	PG_CATCH();
 	{
 		dbu_statement_nesting = outer;
-		abort_query(query_desc, query);
+		abort_query(query);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
 	dbu_statement_nesting = outer;
+	dbu_caught_pop(&context, stmt);
 
 	if (query != NULL)
 	{
+		dbu_usage_stop(&start, query->want, stmt);
 		/* a portal may be run in pieces, each counts from 0 */
 		query->ran = true;
-		query->rows += query_desc->estate->es_processed;
+		stmt->rows += query_desc->estate->es_processed;
 	}
+}
+
+static void
+next_finish(QueryDesc *query_desc)
+{
+	if (prev_executor_finish)
+		prev_executor_finish(query_desc);
+	else
+		standard_ExecutorFinish(query_desc);
 }
 
 /* AFTER triggers run here, so their errors end the statement as well. */
@@ -208,49 +240,51 @@ static void
 executor_finish(QueryDesc *query_desc)
 {
 	int			outer = dbu_statement_nesting;
-	DbuQuery   *query = dbu_query_of(query_desc);
+	DbuQuery   *query;
+	DbuStatement *stmt;
+	ErrorContextCallback context;
+	DbuUsageStart start;
 
+	/* a statement that changes nothing has nothing to run here */
+	if (query_desc->operation == CMD_SELECT && !query_desc->plannedstmt->hasModifyingCTE)
+	{
+		next_finish(query_desc);
+		return;
+	}
+
+	query = dbu_query_of(query_desc);
+	stmt = query ? &query->stmt : NULL;
+	dbu_caught_push(&context, stmt);
+	if (query != NULL)
+		dbu_usage_start(&start, query->want);
 	dbu_statement_nesting = outer + 1;
 	PG_TRY();
 	{
-		if (prev_executor_finish)
-			prev_executor_finish(query_desc);
-		else
-			standard_ExecutorFinish(query_desc);
+		next_finish(query_desc);
 	}
 	PG_CATCH();
 	{
 		dbu_statement_nesting = outer;
-		abort_query(query_desc, query);
+		abort_query(query);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
 	dbu_statement_nesting = outer;
+	dbu_caught_pop(&context, stmt);
+	if (query != NULL)
+		dbu_usage_stop(&start, query->want, stmt);
 }
 
 static void
 executor_end(QueryDesc *query_desc)
 {
 	DbuQuery   *query = dbu_query_of(query_desc);
-	Instrumentation *total = query_desc->totaltime;
 
 	/* a portal that was bound and never run is no execution */
-	if (query != NULL && query->ran && dbu_enabled && total != NULL)
-	{
-		DbuStatement stmt;
-
-		/* another extension may have ended the loop already: harmless */
-		InstrEndLoop(total);
-		describe_query(&stmt, query_desc, query->user, query->nesting);
-		stmt.rows = query->rows;
-		stmt.exec_ms = total->total * 1000.0;
-		stmt.buffers = total->bufusage;
-		stmt.wal = total->walusage;
-		stmt.planned = query->planned;
-		stmt.plan_ms = query->plan_ms;
-		stmt.plan_served = query->served;
-		dbu_event_end(&stmt, query->wanted);
-	}
+	if (query != NULL && query->ran && dbu_enabled)
+		dbu_event_end(&query->stmt, query->wanted);
+	if (query_desc->operation != CMD_SELECT && dbu_enabled)
+		dbu_xact_note_rows(query_desc->estate->es_processed);
 
 	dbu_explained_end(query_desc);
 	if (prev_executor_end)
@@ -272,39 +306,6 @@ next_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 								params, query_env, dest, qc);
 }
 
-/* Rows that a finished utility statement reports, as psql would show them. */
-static uint64
-utility_rows(const QueryCompletion *qc)
-{
-	if (qc == NULL)
-		return 0;
-	switch (qc->commandTag)
-	{
-		case CMDTAG_COPY:
-		case CMDTAG_FETCH:
-		case CMDTAG_SELECT:
-		case CMDTAG_REFRESH_MATERIALIZED_VIEW:
-			return qc->nprocessed;
-		default:
-			return 0;
-	}
-}
-
-/* Statements that control transactions belong to none; see transaction.c. */
-static void
-count_utility(Node *parsetree, int depth)
-{
-	if (IsA(parsetree, TransactionStmt))
-	{
-		TransactionStmtKind kind = ((TransactionStmt *) parsetree)->kind;
-
-		if (kind != TRANS_STMT_COMMIT_PREPARED && kind != TRANS_STMT_ROLLBACK_PREPARED)
-			return;
-		dbu_xact_decide_prepared(kind == TRANS_STMT_COMMIT_PREPARED);
-	}
-	dbu_xact_count(depth);
-}
-
 static void
 process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 				ProcessUtilityContext context, ParamListInfo params,
@@ -313,12 +314,14 @@ process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tre
 	Node	   *parsetree = pstmt->utilityStmt;
 	int			outer = dbu_statement_nesting;
 	bool		outer_procedure = dbu_xact_in_procedure;
+	bool		copies_in = IsA(parsetree, CopyStmt) && ((CopyStmt *) parsetree)->is_from;
 	int			depth;
 	DbuStatement stmt;
-	instr_time	start;
-	BufferUsage buffers_start;
-	WalUsage	wal_start;
+	DbuStatement *reports;
+	ErrorContextCallback reporter;
+	DbuUsageStart start;
 	uint32		wanted;
+	int			want;
 
 	/*
 	 * PREPARE and EXECUTE are transparent: the statement they plan or run
@@ -349,11 +352,14 @@ process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tre
 		dbu_event_client(stmt.user);
 		client_told = false;
 	}
-	count_utility(parsetree, depth);
-	(void) dbu_event_want(&stmt, &wanted);
-	buffers_start = pgBufferUsage;
-	wal_start = pgWalUsage;
-	INSTR_TIME_SET_CURRENT(start);
+	error_told = false;
+	if (dbu_command_counts(parsetree))
+		begin_statement(depth, stmt.query_id);
+	want = dbu_event_want(&stmt, &wanted);
+	if (wanted != 0)
+		dbu_usage_start(&start, want);
+	reports = wanted != 0 ? &stmt : NULL;
+	dbu_caught_push(&reporter, reports);
 
 	dbu_statement_nesting = depth + 1;
 	if ((IsA(parsetree, CallStmt) || IsA(parsetree, DoStmt)) &&
@@ -368,23 +374,19 @@ process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tre
 	{
 		dbu_statement_nesting = outer;
 		dbu_xact_in_procedure = outer_procedure;
-		dbu_event_abort(&stmt, wanted);
+		abort_statement(&stmt, wanted);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
 	dbu_statement_nesting = outer;
 	dbu_xact_in_procedure = outer_procedure;
+	dbu_caught_pop(&reporter, reports);
 
+	dbu_xact_note_rows(dbu_command_rows_written(copies_in, qc));
 	if (wanted != 0)
 	{
-		instr_time	duration;
-
-		INSTR_TIME_SET_CURRENT(duration);
-		INSTR_TIME_SUBTRACT(duration, start);
-		stmt.exec_ms = INSTR_TIME_GET_MILLISEC(duration);
-		stmt.rows = utility_rows(qc);
-		BufferUsageAccumDiff(&stmt.buffers, &pgBufferUsage, &buffers_start);
-		WalUsageAccumDiff(&stmt.wal, &pgWalUsage, &wal_start);
+		dbu_usage_stop(&start, want, &stmt);
+		stmt.rows = dbu_command_rows(qc);
 		dbu_event_end(&stmt, wanted);
 	}
 }
@@ -418,8 +420,15 @@ abort_planning(const DbuPlanRequest *req, Oid user)
 	};
 
 	/* its execution would have been the statement */
-	dbu_xact_count(req->nesting);
+	dbu_xact_count(req->nesting, stmt.query_id);
 	abort_unasked(&stmt);
+}
+
+/* Does a module want to know what planning takes? */
+static bool
+plan_times(void)
+{
+	return plan_times_setting != NULL && *plan_times_setting;
 }
 
 static PlannedStmt *
@@ -435,8 +444,8 @@ plan(Query *parse, const char *query_string, int cursor_options,
 	};
 	int			outer = dbu_statement_nesting;
 	PlannedStmt *result;
-	instr_time	start;
-	instr_time	duration;
+	DbuUsageStart start;
+	bool		timed;
 	Oid			user;
 
 	if (!dbu_enabled || IsParallelWorker())
@@ -450,7 +459,9 @@ plan(Query *parse, const char *query_string, int cursor_options,
 		dbu_event_client(user);
 		client_told = true;
 	}
-	INSTR_TIME_SET_CURRENT(start);
+	timed = plan_times();
+	if (timed)
+		dbu_usage_start(&start, DBU_WANT);
 
 	/* functions folded while planning run inside this statement */
 	dbu_statement_nesting = req.nesting + 1;
@@ -467,11 +478,9 @@ plan(Query *parse, const char *query_string, int cursor_options,
 	PG_END_TRY();
 	dbu_statement_nesting = outer;
 
-	INSTR_TIME_SET_CURRENT(duration);
-	INSTR_TIME_SUBTRACT(duration, start);
 	dbu_explained_planned(&req, result);
-	dbu_planning_note((uint64) result->queryId, req.nesting,
-					  INSTR_TIME_GET_MILLISEC(duration), req.served);
+	if (timed || req.served)
+		dbu_planning_note(&req, (uint64) result->queryId, timed ? &start : NULL);
 	return result;
 }
 
@@ -484,6 +493,25 @@ explain_one_query(Query *query, int cursor_options, IntoClause *into, ExplainSta
 {
 	dbu_explained_run(prev_explain_one_query, query, cursor_options, into, es,
 					  query_string, params, query_env);
+}
+
+/* ---------- the log ---------- */
+
+/* In an error path; what the client's statements told of themselves is known. */
+static void
+emit_log(ErrorData *edata)
+{
+	if (prev_emit_log)
+		prev_emit_log(edata);
+	if (edata->elevel < ERROR || !dbu_enabled || MyBackendType != B_BACKEND ||
+		!OidIsValid(MyDatabaseId) || MyProc == NULL)
+		return;
+	if (!error_told)
+	{
+		dbu_xact_note_error(edata->sqlerrcode);
+		dbu_event_error_logged(GetOuterUserId(), edata->sqlerrcode);
+	}
+	error_told = false;
 }
 
 /* ---------- shared memory ---------- */
@@ -533,6 +561,11 @@ dbu_hooks_install(void)
 			Assert(plan_module == NULL);
 			plan_module = module;
 		}
+		if (module->plan_times != NULL)
+		{
+			Assert(plan_times_setting == NULL);
+			plan_times_setting = module->plan_times;
+		}
 		statements |= module->stmt_want != NULL;
 		transactions |= module->xact_end != NULL;
 	}
@@ -559,5 +592,9 @@ dbu_hooks_install(void)
 		ExplainOneQuery_hook = explain_one_query;
 	}
 	if (transactions)
+	{
 		dbu_xact_install();
+		prev_emit_log = emit_log_hook;
+		emit_log_hook = emit_log;
+	}
 }

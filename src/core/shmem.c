@@ -109,6 +109,12 @@ dbu_shmem_startup(void)
 	}
 
 	LWLockRelease(AddinShmemInitLock);
+
+	for (int i = 0; i < dbu_nmodules && !found; i++)
+	{
+		if (dbu_modules[i]->shmem_ready != NULL)
+			dbu_modules[i]->shmem_ready();
+	}
 }
 
 void

@@ -4,15 +4,17 @@
  *	  What is known of a statement from its beginning on: how deep it is
  *	  nested, who runs it, how long it was planned.
  *
- * The record of a QueryDesc (DbuQuery) lives in its es_query_cxt and is freed
- * with it, whichever way the execution ends, so nothing is to be done in error
- * paths and at the abort of subtransactions.  It is found again among the
- * reset callbacks of that context, seldom more than this one: no table to
- * search, none to keep right.
+ * The record of a QueryDesc (DbuQuery) is freed by a reset callback of its
+ * es_query_cxt, whichever way the execution ends, so nothing is to be done in
+ * error paths and at the abort of subtransactions.  It is found again among
+ * the reset callbacks of that context, seldom more than this one: no table to
+ * search, none to keep right.  A few records are static: what is allocated
+ * there for each statement can be what needs another block of memory.
  *
- * A planning time is held back until an execution of the same statement at
+ * What planning took is held back until an execution of the same statement at
  * the same depth begins.  Several are, as all portals may be bound before the
- * first is run.
+ * first is run.  Where it is not measured and no module planned, there is
+ * nothing to hold back.
  *
  *-------------------------------------------------------------------------
  */
@@ -72,30 +74,68 @@ dbu_execution_depth(void)
 
 /* ---------- records ---------- */
 
-/* Does nothing; its address tells our records from other callbacks. */
+/* Records at hand; deeper nesting allocates them. */
+#define MAX_RECORDS 8
+
+static DbuQuery records[MAX_RECORDS];
+static DbuQuery *free_record = NULL;	/* NULL: none, or none taken yet */
+static bool records_linked = false;
+
 static void
-tag(void *arg)
+free_query(DbuQuery *query)
 {
+	if (query >= records && query < records + MAX_RECORDS)
+	{
+		query->next_free = free_record;
+		free_record = query;
+	}
 }
 
-/* Make the record of a QueryDesc that has been started. */
-DbuQuery *
-dbu_query_remember(QueryDesc *query_desc, uint32 wanted, Oid user, int nesting)
+/* The context of an execution is reset: its record is free. */
+static void
+release(void *arg)
 {
-	MemoryContext context = query_desc->estate->es_query_cxt;
-	DbuQuery   *query = MemoryContextAlloc(context, sizeof(DbuQuery));
+	free_query(arg);
+}
 
-	query->wanted = wanted;
-	query->user = user;
-	query->nesting = nesting;
-	query->ran = false;
-	query->rows = 0;
-	query->planned = dbu_planning_take((uint64) query_desc->plannedstmt->queryId, nesting,
-									   &query->plan_ms, &query->served);
-	query->tag.func = tag;
-	query->tag.arg = query;
-	MemoryContextRegisterResetCallback(context, &query->tag);
+/* A record that is to be filled, and then kept or given up. */
+DbuQuery *
+dbu_query_new(QueryDesc *query_desc)
+{
+	DbuQuery   *query;
+
+	if (unlikely(!records_linked))
+	{
+		records_linked = true;
+		for (int i = 0; i < MAX_RECORDS; i++)
+			free_query(&records[i]);
+	}
+	query = free_record;
+	if (unlikely(query == NULL))
+		return MemoryContextAlloc(query_desc->estate->es_query_cxt, sizeof(DbuQuery));
+	free_record = query->next_free;
 	return query;
+}
+
+/* Nobody wants the statement. */
+void
+dbu_query_give_up(DbuQuery *query)
+{
+	if (query >= records && query < records + MAX_RECORDS)
+		free_query(query);
+	else
+		pfree(query);
+}
+
+/* Keep the record until its QueryDesc, which has been started, ends. */
+void
+dbu_query_keep(DbuQuery *query)
+{
+	query->ran = false;
+	dbu_planning_take(&query->stmt);
+	query->tag.func = release;
+	query->tag.arg = query;
+	MemoryContextRegisterResetCallback(query->stmt.query_desc->estate->es_query_cxt, &query->tag);
 }
 
 /* The record of a QueryDesc, NULL when nobody wanted it. */
@@ -104,56 +144,73 @@ dbu_query_of(QueryDesc *query_desc)
 {
 	MemoryContextCallback *callback = query_desc->estate->es_query_cxt->reset_cbs;
 
-	while (callback != NULL && callback->func != tag)
+	while (callback != NULL && callback->func != release)
 		callback = callback->next;
 	return callback ? callback->arg : NULL;
 }
 
-/* ---------- planning times ---------- */
+/* ---------- planning ---------- */
 
 #define MAX_PLANNED 8
 
-static struct
+typedef struct Planning
 {
 	uint64		query_id;		/* 0: free */
 	int			nesting;
 	bool		served;
+	bool		timed;			/* then: */
 	double		ms;
-}			planned[MAX_PLANNED];
-static int	last_planned = 0;
+	BufferUsage buffers;
+	WalUsage	wal;
+} Planning;
 
-/* Hold a planning time back; the oldest gives way. */
+static Planning planned[MAX_PLANNED];
+static int	last_planned = 0;
+static int	nplanned = 0;		/* those in use */
+
+/* Hold it back; the oldest gives way. start: NULL when it was not measured. */
 void
-dbu_planning_note(uint64 query_id, int nesting, double ms, bool served)
+dbu_planning_note(const DbuPlanRequest *req, uint64 query_id, const DbuUsageStart *start)
 {
+	DbuStatement used = {0};
+	Planning *p;
+
 	if (query_id == 0)
 		return;
 	last_planned = (last_planned + 1) % MAX_PLANNED;
-	planned[last_planned].query_id = query_id;
-	planned[last_planned].nesting = nesting;
-	planned[last_planned].ms = ms;
-	planned[last_planned].served = served;
+	p = &planned[last_planned];
+	if (p->query_id == 0)
+		nplanned++;
+	if (start != NULL)
+		dbu_usage_stop(start, DBU_WANT, &used);
+	p->query_id = query_id;
+	p->nesting = req->nesting;
+	p->served = req->served;
+	p->timed = start != NULL;
+	p->ms = used.exec_ms;
+	p->buffers = used.buffers;
+	p->wal = used.wal;
 }
 
-/* The planning time of a statement that begins; false: it was planned before. */
-bool
-dbu_planning_take(uint64 query_id, int nesting, double *ms, bool *served)
+/* The planning of a statement that begins, if it was not planned before. */
+void
+dbu_planning_take(DbuStatement *stmt)
 {
-	*ms = 0;
-	*served = false;
-	if (query_id == 0)
-		return false;
+	if (nplanned == 0 || stmt->query_id == 0)
+		return;
 	for (int back = 0; back < MAX_PLANNED; back++)
 	{
-		int			i = (last_planned + MAX_PLANNED - back) % MAX_PLANNED;
+		Planning *p = &planned[(last_planned + MAX_PLANNED - back) % MAX_PLANNED];
 
-		if (planned[i].query_id == query_id && planned[i].nesting == nesting)
-		{
-			*ms = planned[i].ms;
-			*served = planned[i].served;
-			planned[i].query_id = 0;
-			return true;
-		}
+		if (p->query_id != stmt->query_id || p->nesting != stmt->nesting)
+			continue;
+		stmt->planned = p->timed;
+		stmt->plan_ms = p->ms;
+		stmt->plan_served = p->served;
+		stmt->buffers = p->buffers;
+		stmt->wal = p->wal;
+		p->query_id = 0;
+		nplanned--;
+		return;
 	}
-	return false;
 }

@@ -10,6 +10,7 @@
 #define DBU_CORE_STATEMENT_H
 
 #include "core/module.h"
+#include "core/usage.h"
 
 #include "utils/palloc.h"
 
@@ -17,19 +18,16 @@
  * Kept for a QueryDesc that somebody wants.  A statement may end elsewhere
  * than it began: a cursor that a SECURITY DEFINER function opened is closed
  * by COMMIT, an error leaves such a function with its owner still the current
- * user.  So depth and user are those of the beginning.
+ * user.  So it is described at the beginning.
  */
 typedef struct DbuQuery
 {
 	MemoryContextCallback tag;	/* how dbu_query_of() knows it */
-	uint32		wanted;			/* see events.h */
-	Oid			user;
-	int			nesting;
+	uint32		wanted;			/* who wants it: see events.h */
+	int			want;			/* and what: DBU_WANT_* */
 	bool		ran;			/* a portal may be opened and never run */
-	bool		planned;		/* planned for this execution, so: */
-	bool		served;
-	double		plan_ms;
-	uint64		rows;			/* of all ExecutorRun calls */
+	struct DbuQuery *next_free;
+	DbuStatement stmt;			/* adds up over all ExecutorRun calls */
 } DbuQuery;
 
 /* Levels of statements that are running; hooks.c saves and restores it. */
@@ -38,10 +36,13 @@ extern int	dbu_statement_nesting;
 extern int	dbu_planning_depth(void);
 extern int	dbu_execution_depth(void);
 
-extern DbuQuery *dbu_query_remember(QueryDesc *query_desc, uint32 wanted, Oid user, int nesting);
+extern DbuQuery *dbu_query_new(QueryDesc *query_desc);
+extern void dbu_query_keep(DbuQuery *query);
+extern void dbu_query_give_up(DbuQuery *query);
 extern DbuQuery *dbu_query_of(QueryDesc *query_desc);
 
-extern void dbu_planning_note(uint64 query_id, int nesting, double ms, bool served);
-extern bool dbu_planning_take(uint64 query_id, int nesting, double *ms, bool *served);
+extern void dbu_planning_note(const DbuPlanRequest *req, uint64 query_id,
+							  const DbuUsageStart *start);
+extern void dbu_planning_take(DbuStatement *stmt);
 
 #endif							/* DBU_CORE_STATEMENT_H */

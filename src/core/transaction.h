@@ -14,7 +14,11 @@
 extern bool dbu_xact_in_procedure;
 
 extern void dbu_xact_install(void);
-extern void dbu_xact_count(int nesting);
+
+extern bool dbu_xact_count(int nesting, uint64 query_id);
 extern void dbu_xact_decide_prepared(bool commit);
+extern void dbu_xact_rollback_command(void);
+extern void dbu_xact_note_rows(uint64 rows);
+extern void dbu_xact_note_error(int sqlstate);
 
 #endif							/* DBU_CORE_TRANSACTION_H */

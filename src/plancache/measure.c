@@ -35,6 +35,7 @@ typedef struct Expected
 
 static Expected expected[MAX_EXPECTED];
 static int	last_expected = 0;
+static int	nexpected = 0;		/* those not free */
 
 /* The plan is returned on behalf of the entry; custom: planned afresh. */
 void
@@ -44,9 +45,14 @@ dbu_plancache_expect(const PlannedStmt *plan, const DbuPlanEntry *entry, bool cu
 	for (int i = 0; i < MAX_EXPECTED; i++)
 	{
 		if (expected[i].plan == plan)
+		{
 			expected[i].plan = NULL;
+			nexpected--;
+		}
 	}
 	last_expected = (last_expected + 1) % MAX_EXPECTED;
+	if (expected[last_expected].plan == NULL)
+		nexpected++;
 	expected[last_expected] = (Expected) {plan, entry->hash, entry->serial, custom};
 }
 
@@ -55,7 +61,7 @@ find_expected(const DbuStatement *stmt)
 {
 	const PlannedStmt *plan;
 
-	if (stmt->query_desc == NULL)
+	if (nexpected == 0 || stmt->query_desc == NULL)
 		return NULL;
 	plan = stmt->query_desc->plannedstmt;
 	for (int i = 0; i < MAX_EXPECTED; i++)
@@ -72,7 +78,7 @@ dbu_plancache_stmt_want(const DbuStatement *stmt)
 {
 	if (stmt->utility_tag == T_DiscardStmt)
 		dbu_plancache_store_reset();
-	return find_expected(stmt) != NULL ? INSTRUMENT_TIMER : 0;
+	return find_expected(stmt) != NULL ? DBU_WANT : 0;
 }
 
 static void
@@ -117,4 +123,5 @@ dbu_plancache_stmt_end(const DbuStatement *stmt)
 			judge(entry);
 	}
 	found->plan = NULL;
+	nexpected--;
 }

@@ -152,7 +152,7 @@ next_set_state(SetState state, const char *token)
  */
 static void
 scan(char *text, int length, bool cut, bool utility, int limit,
-	 StringInfo out, StringInfo places, int *max_parameter)
+	 StringInfo out, StringInfo places, StringInfo tags, int *max_parameter)
 {
 	core_yyscan_t scanner;
 	core_yy_extra_type extra;
@@ -174,6 +174,7 @@ scan(char *text, int length, bool cut, bool utility, int limit,
 		int			token_length = (int) strlen(token);
 		bool		hide = is_literal(token);
 
+		dbu_track_read_tags(text + end, text + location, tags);
 		/* a token at the cut may be a part of one */
 		if (cut && location + token_length >= length)
 			break;
@@ -207,6 +208,9 @@ scan(char *text, int length, bool cut, bool utility, int limit,
 		first = false;
 		end = location + token_length;
 	}
+	/* a comment at the end, where sqlcommenter puts it */
+	if (out->len <= limit)
+		dbu_track_read_tags(text + end, text + length, tags);
 	scanner_finish(scanner);
 }
 
@@ -216,7 +220,7 @@ scan(char *text, int length, bool cut, bool utility, int limit,
  */
 static bool
 scan_caught(char *text, int length, bool cut, bool utility, int limit,
-			StringInfo out, StringInfo places, int *max_parameter)
+			StringInfo out, StringInfo places, StringInfo tags, int *max_parameter)
 {
 	MemoryContext context = CurrentMemoryContext;
 	volatile bool good = true;
@@ -228,7 +232,7 @@ scan_caught(char *text, int length, bool cut, bool utility, int limit,
 	log_min_messages = ERROR;
 	PG_TRY();
 	{
-		scan(text, length, cut, utility, limit, out, places, max_parameter);
+		scan(text, length, cut, utility, limit, out, places, tags, max_parameter);
 	}
 	PG_CATCH();
 	{
@@ -253,15 +257,17 @@ scan_caught(char *text, int length, bool cut, bool utility, int limit,
 
 /*
  * The text without literals, palloc'd, cut to at most limit bytes at a
- * character's boundary.
+ * character's boundary.  tags: a JSON object of the tags in its comments,
+ * palloc'd, NULL if there are none.
  */
 char *
-dbu_track_normalize(const DbuTrackSource *source, int limit)
+dbu_track_normalize(const DbuTrackSource *source, int limit, char **tags)
 {
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext context;
 	StringInfoData out;
 	StringInfoData places;
+	StringInfoData found;
 	StringInfoData numbered;
 	const char *start;
 	char	   *result;
@@ -270,6 +276,7 @@ dbu_track_normalize(const DbuTrackSource *source, int limit)
 	bool		cut = !source->whole;
 	int			done = 0;
 
+	*tags = NULL;
 	if (source->text == NULL)
 		return pstrdup(UNREADABLE);
 	find_text(source, &start, &length);
@@ -287,12 +294,14 @@ dbu_track_normalize(const DbuTrackSource *source, int limit)
 		length = pg_mbcliplen(start, length, length);
 	initStringInfo(&out);
 	initStringInfo(&places);
+	initStringInfo(&found);
 	initStringInfo(&numbered);
 
 	/* of a text that was cut, the tokens before the cut are good */
 	if (!scan_caught(pnstrdup(start, length), length, cut, source->utility, limit,
-					 &out, &places, &max_parameter) && !cut)
+					 &out, &places, &found, &max_parameter) && !cut)
 	{
+		resetStringInfo(&found);
 		resetStringInfo(&out);
 		resetStringInfo(&places);
 		appendStringInfoString(&out, UNREADABLE);
@@ -309,6 +318,8 @@ dbu_track_normalize(const DbuTrackSource *source, int limit)
 	appendBinaryStringInfo(&numbered, out.data + done, out.len - done);
 
 	MemoryContextSwitchTo(caller);
+	if (found.len > 0)
+		*tags = psprintf("%s}", found.data);
 	result = pnstrdup(numbered.data, pg_mbcliplen(numbered.data, numbered.len, limit));
 	MemoryContextDelete(context);
 	return result;

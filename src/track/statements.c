@@ -17,13 +17,19 @@
 #include "track/track.h"
 
 #include "common/hashfn.h"
+#include "executor/executor.h"
+#include "jit/jit.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
+#include "storage/bufmgr.h"
 #include "storage/ipc.h"
 #include "utils/timestamp.h"
 
 #define EVICTION_CANDIDATES 16
 #define MAX_USAGE 5
+
+/* Places of entries that a process remembers. */
+#define HINTS 64
 
 /* The service of the last statement: error paths may not look it up. */
 static int32 current_service = 0;
@@ -33,17 +39,39 @@ static int32 current_service = 0;
 static uint32
 bucket_of(const StatementKey *key)
 {
-	return hash_bytes((const unsigned char *) key, sizeof(*key)) % dbu_track_nbuckets;
+	uint64		who = ((uint64) key->database << 32) | key->username;
+	uint64		where = ((uint64) (uint32) key->service << 1) | key->toplevel;
+
+	/* the identifier is a hash itself */
+	return hash_combine64(hash_combine64(key->query_id, who), where) & (dbu_track_nbuckets - 1);
 }
 
-/* The caller holds the lock, in either mode. */
+static inline bool
+same_key(const StatementKey *a, const StatementKey *b)
+{
+	return a->query_id == b->query_id && a->database == b->database &&
+		a->username == b->username && a->service == b->service && a->toplevel == b->toplevel;
+}
+
+/*
+ * The caller holds the lock, in either mode.  Where this process found its
+ * last statements is tried first: an entry that is free has no key.
+ */
 static StatementEntry *
 find_entry(const StatementKey *key)
 {
+	static int32 found[HINTS];
+	int32	   *hint = &found[key->query_id % HINTS];
+
+	if (likely(same_key(&dbu_track_entries[*hint].key, key)))
+		return &dbu_track_entries[*hint];
 	for (int32 i = dbu_track_buckets[bucket_of(key)]; i >= 0; i = dbu_track_entries[i].next)
 	{
-		if (memcmp(&dbu_track_entries[i].key, key, sizeof(*key)) == 0)
+		if (same_key(&dbu_track_entries[i].key, key))
+		{
+			*hint = i;
 			return &dbu_track_entries[i];
+		}
 	}
 	return NULL;
 }
@@ -62,9 +90,32 @@ remove_entry(StatementEntry *entry)
 	if (DsaPointerIsValid(entry->text))
 		dsa_free(dbu_shmem_dsa(), entry->text);
 	entry->text = InvalidDsaPointer;
+	memset(&entry->key, 0, sizeof(entry->key));
 	entry->next = dbu_track_shared->free_entry;
 	dbu_track_shared->free_entry = self;
 	dbu_track_shared->used_entries--;
+}
+
+/*
+ * Free an entry that was reset and has not been counted since; false if there
+ * is none.  Others on the list have come back: they leave it.  Exclusive lock.
+ */
+static bool
+free_reset_entry(const StatementEntry *keep)
+{
+	while (dbu_track_shared->reset_entry >= 0)
+	{
+		StatementEntry *entry = &dbu_track_entries[dbu_track_shared->reset_entry];
+
+		dbu_track_shared->reset_entry = entry->next_listed;
+		entry->listed = false;
+		if (entry != keep && entry->counters.calls == 0 && entry->counters.errors == 0)
+		{
+			remove_entry(entry);
+			return true;
+		}
+	}
+	return false;
 }
 
 /* Free the least used of the entries that the hand comes by. Exclusive lock. */
@@ -89,15 +140,36 @@ evict_one(void)
 	remove_entry(victim);
 }
 
+/* Put an entry that was cleared on the list of those that may be freed. Exclusive lock. */
+void
+dbu_track_list_statement(StatementEntry *entry)
+{
+	if (entry->listed)
+		return;
+	entry->listed = true;
+	entry->next_listed = dbu_track_shared->reset_entry;
+	dbu_track_shared->reset_entry = entry - dbu_track_entries;
+}
+
+/* Forget what was counted. Exclusive lock. */
+void
+dbu_track_clear_statement(StatementEntry *entry, TimestampTz now)
+{
+	entry->usage = 0;
+	entry->stats_since = entry->minmax_since = now;
+	memset(&entry->counters, 0, sizeof(entry->counters));
+	memset(&entry->histogram, 0, sizeof(entry->histogram));
+}
+
 /* Add an entry. Exclusive lock; never fails. */
-static StatementEntry *
-add_entry(const StatementKey *key, CmdType operation)
+StatementEntry *
+dbu_track_add_statement(const StatementKey *key)
 {
 	StatementEntry *entry;
 	int32		self;
 	int32	   *head;
 
-	if (dbu_track_shared->free_entry < 0)
+	if (dbu_track_shared->free_entry < 0 && !free_reset_entry(NULL))
 		evict_one();
 	self = dbu_track_shared->free_entry;
 	entry = &dbu_track_entries[self];
@@ -105,14 +177,14 @@ add_entry(const StatementKey *key, CmdType operation)
 	dbu_track_shared->used_entries++;
 
 	entry->key = *key;
-	entry->usage = 1;
-	entry->wants_text = true;
-	entry->operation = operation;
+	entry->wants = WANTS_TEXT | WANTS_RELATIONS;
+	entry->operation = CMD_UNKNOWN;
+	entry->nrelations = 0;
 	entry->text = InvalidDsaPointer;
-	entry->text_length = 0;
-	entry->stats_since = GetCurrentTimestamp();
-	memset(&entry->counters, 0, sizeof(entry->counters));
-	memset(&entry->histogram, 0, sizeof(entry->histogram));
+	entry->text_length = entry->tags_length = 0;
+	entry->first_seen = GetCurrentTimestamp();
+	dbu_track_clear_statement(entry, entry->first_seen);
+	entry->usage = 1;
 
 	head = &dbu_track_buckets[bucket_of(key)];
 	entry->next = *head;
@@ -121,36 +193,96 @@ add_entry(const StatementKey *key, CmdType operation)
 }
 
 /*
- * Exclusive lock.  A text that was cut before it came here holds until a whole
- * one is offered.  A full area leaves the entry without text, counted: it is
- * not tried again at each call.
+ * Exclusive lock.  In a full area statements that were reset give way; without
+ * any the entry is left without text, counted.
  */
-static void
-store_text(StatementEntry *entry, const char *text, bool whole)
+void
+dbu_track_store_text(StatementEntry *entry, const char *text, const char *tags, int encoding)
 {
 	dsa_area   *dsa = dbu_shmem_dsa();
 	int			length = strlen(text);
+	int			tags_length = tags ? strlen(tags) : 0;
+	char	   *place;
 
 	if (DsaPointerIsValid(entry->text))
 		dsa_free(dsa, entry->text);
-	entry->text = dsa_allocate_extended(dsa, length + 1, DSA_ALLOC_NO_OOM);
-	entry->wants_text = !whole && DsaPointerIsValid(entry->text);
+	do
+		entry->text = dsa_allocate_extended(dsa, length + tags_length + 2, DSA_ALLOC_NO_OOM);
+	while (!DsaPointerIsValid(entry->text) && free_reset_entry(entry));
 	if (!DsaPointerIsValid(entry->text))
 	{
 		pg_atomic_fetch_add_u64(&dbu_track_shared->texts_dropped, 1);
 		return;
 	}
-	memcpy(dsa_get_address(dsa, entry->text), text, length + 1);
+	place = dsa_get_address(dsa, entry->text);
+	memcpy(place, text, length + 1);
+	memcpy(place + length + 1, tags ? tags : "", tags_length + 1);
 	entry->text_length = length;
-	entry->encoding = GetDatabaseEncoding();
+	entry->tags_length = tags_length;
+	entry->encoding = encoding;
 }
 
-/* Is the source's text better than what the entry has? Lock in either mode. */
+/* Tables of the statement, each once, in the order of its text. Exclusive lock. */
+static void
+store_relations(StatementEntry *entry, const List *range_table)
+{
+	ListCell   *lc;
+
+	foreach(lc, range_table)
+	{
+		const RangeTblEntry *rte = lfirst(lc);
+		bool		known = rte->rtekind != RTE_RELATION;
+
+		for (int i = 0; !known && i < entry->nrelations; i++)
+			known = entry->relations[i] == rte->relid;
+		if (!known && entry->nrelations < STATEMENT_RELATIONS)
+			entry->relations[entry->nrelations++] = rte->relid;
+	}
+}
+
+/*
+ * Is the source's text better than what the entry has?  One that was cut
+ * before it came here holds until a whole one is offered.
+ */
 static bool
 needs_text(const StatementEntry *entry, const DbuTrackSource *source)
 {
-	return entry->wants_text && source != NULL &&
+	return (entry->wants & WANTS_TEXT) != 0 && source != NULL &&
 		(source->whole || !DsaPointerIsValid(entry->text));
+}
+
+/* Does the entry learn anything from the source? Lock in either mode. */
+static bool
+needs_source(const StatementEntry *entry, const DbuTrackSource *source)
+{
+	return entry->wants != 0 &&
+		(needs_text(entry, source) ||
+		 ((entry->wants & WANTS_RELATIONS) != 0 && source != NULL && source->range_table != NIL));
+}
+
+/*
+ * Exclusive lock; text is NULL when there was no need for it.  A text that
+ * found no room is not tried again at each call.
+ */
+static void
+learn(StatementEntry *entry, CmdType operation, const DbuTrackSource *source,
+	  const char *text, const char *tags)
+{
+	entry->operation = operation;
+	if (text != NULL && needs_text(entry, source))
+	{
+		dbu_track_store_text(entry, text, tags, GetDatabaseEncoding());
+		if (source->whole || !DsaPointerIsValid(entry->text))
+			entry->wants &= ~WANTS_TEXT;
+	}
+	if ((entry->wants & WANTS_RELATIONS) != 0 && source != NULL && source->range_table != NIL)
+	{
+		store_relations(entry, source->range_table);
+		entry->wants &= ~WANTS_RELATIONS;
+	}
+	/* statements that no plan is made for have none */
+	if (operation == CMD_UTILITY)
+		entry->wants &= ~WANTS_RELATIONS;
 }
 
 /*
@@ -162,31 +294,35 @@ lock_entry(StatementKey *key, CmdType operation, const DbuTrackSource *source)
 {
 	StatementEntry *entry = NULL;
 	char	   *text = NULL;
+	char	   *tags = NULL;
 
 	if (key->query_id == 0)
 	{
 		/* a utility statement without identifier: its text is its identity */
-		text = dbu_track_normalize(source, dbu_track_query_size);
+		text = dbu_track_normalize(source, dbu_track_query_size, &tags);
 		key->query_id = hash_bytes_extended((const unsigned char *) text, strlen(text), 0);
 	}
 
 	LWLockAcquire(&dbu_track_shared->lock, LW_SHARED);
 	entry = find_entry(key);
-	if (entry == NULL || needs_text(entry, source))
+	if (unlikely(entry == NULL || needs_source(entry, source)))
 	{
 		LWLockRelease(&dbu_track_shared->lock);
 		if (text == NULL && source != NULL)
-			text = dbu_track_normalize(source, dbu_track_query_size);
+			text = dbu_track_normalize(source, dbu_track_query_size, &tags);
 		(void) dbu_shmem_dsa(); /* attach before the lock: it allocates */
 
 		LWLockAcquire(&dbu_track_shared->lock, LW_EXCLUSIVE);
 		entry = find_entry(key);
 		if (entry == NULL)
-			entry = add_entry(key, operation);
-		if (text != NULL && needs_text(entry, source))
-			store_text(entry, text, source->whole);
+			entry = dbu_track_add_statement(key);
+		learn(entry, operation, source, text, tags);
+		if (text != NULL)
+			pfree(text);
+		if (tags != NULL)
+			pfree(tags);
 	}
-	if (text != NULL)
+	else if (text != NULL)
 		pfree(text);
 	return entry;
 }
@@ -200,39 +336,93 @@ touch_entry(StatementEntry *entry)
 
 /* ---------- counting ---------- */
 
+/* count includes this one. */
+static inline void
+add_time(DbuTimes *times, int64 count, double ms)
+{
+	double		delta = ms - times->mean;
+
+	times->total += ms;
+	if (!times->has_range || ms < times->min)
+		times->min = ms;
+	if (!times->has_range || ms > times->max)
+		times->max = ms;
+	times->has_range = true;
+	/* Welford (1962): mean and variance in one pass, without cancellation */
+	times->mean += delta / count;
+	times->sum_var += delta * (ms - times->mean);
+}
+
+static void
+count_jit(JitCounters *into, const JitInstrumentation *jit)
+{
+	into->functions += jit->created_functions;
+	into->generation_ms += INSTR_TIME_GET_MILLISEC(jit->generation_counter);
+	if (!INSTR_TIME_IS_ZERO(jit->inlining_counter))
+		into->inlining_count++;
+	into->inlining_ms += INSTR_TIME_GET_MILLISEC(jit->inlining_counter);
+	if (!INSTR_TIME_IS_ZERO(jit->optimization_counter))
+		into->optimization_count++;
+	into->optimization_ms += INSTR_TIME_GET_MILLISEC(jit->optimization_counter);
+	if (!INSTR_TIME_IS_ZERO(jit->emission_counter))
+		into->emission_count++;
+	into->emission_ms += INSTR_TIME_GET_MILLISEC(jit->emission_counter);
+}
+
+static void
+count_buffers(StatementCounters *c, const BufferUsage *buffers)
+{
+	c->buffers.shared_blks_hit += buffers->shared_blks_hit;
+	c->buffers.shared_blks_read += buffers->shared_blks_read;
+	c->buffers.shared_blks_dirtied += buffers->shared_blks_dirtied;
+	c->buffers.shared_blks_written += buffers->shared_blks_written;
+	c->buffers.local_blks_hit += buffers->local_blks_hit;
+	c->buffers.local_blks_read += buffers->local_blks_read;
+	c->buffers.local_blks_dirtied += buffers->local_blks_dirtied;
+	c->buffers.local_blks_written += buffers->local_blks_written;
+	c->buffers.temp_blks_read += buffers->temp_blks_read;
+	c->buffers.temp_blks_written += buffers->temp_blks_written;
+	if (track_io_timing)
+	{
+		c->blk_read_ms += dbu_blk_read_ms(buffers);
+		c->blk_write_ms += dbu_blk_write_ms(buffers);
+		c->temp_blk_read_ms += INSTR_TIME_GET_MILLISEC(buffers->temp_blk_read_time);
+		c->temp_blk_write_ms += INSTR_TIME_GET_MILLISEC(buffers->temp_blk_write_time);
+	}
+}
+
 /* Entry's spinlock held. */
 static void
-count_execution(StatementEntry *entry, const DbuStatement *stmt)
+count_execution(StatementEntry *entry, const DbuStatement *stmt, const JitInstrumentation *jit)
 {
 	StatementCounters *c = &entry->counters;
-	double		delta;
 
 	c->calls++;
 	c->rows += stmt->rows;
-	c->total_exec_ms += stmt->exec_ms;
-	if (c->calls == 1 || stmt->exec_ms < c->min_exec_ms)
-		c->min_exec_ms = stmt->exec_ms;
-	if (stmt->exec_ms > c->max_exec_ms)
-		c->max_exec_ms = stmt->exec_ms;
-	/* Welford (1962): mean and variance in one pass, without cancellation */
-	delta = stmt->exec_ms - c->mean_exec_ms;
-	c->mean_exec_ms += delta / c->calls;
-	c->sum_var_exec += delta * (stmt->exec_ms - c->mean_exec_ms);
+	add_time(&c->exec, c->calls, stmt->exec_ms);
 	dbu_histogram_add(&entry->histogram, stmt->exec_ms);
-
-	c->buffers.shared_blks_hit += stmt->buffers.shared_blks_hit;
-	c->buffers.shared_blks_read += stmt->buffers.shared_blks_read;
-	c->buffers.shared_blks_dirtied += stmt->buffers.shared_blks_dirtied;
-	c->buffers.shared_blks_written += stmt->buffers.shared_blks_written;
-	c->buffers.local_blks_hit += stmt->buffers.local_blks_hit;
-	c->buffers.local_blks_read += stmt->buffers.local_blks_read;
-	c->buffers.local_blks_dirtied += stmt->buffers.local_blks_dirtied;
-	c->buffers.local_blks_written += stmt->buffers.local_blks_written;
-	c->buffers.temp_blks_read += stmt->buffers.temp_blks_read;
-	c->buffers.temp_blks_written += stmt->buffers.temp_blks_written;
-	c->wal.wal_records += stmt->wal.wal_records;
-	c->wal.wal_fpi += stmt->wal.wal_fpi;
-	c->wal.wal_bytes += stmt->wal.wal_bytes;
+	count_buffers(c, &stmt->buffers);
+	if (stmt->wal.wal_records > 0)
+	{
+		c->wal.wal_records += stmt->wal.wal_records;
+		c->wal.wal_fpi += stmt->wal.wal_fpi;
+		c->wal.wal_bytes += stmt->wal.wal_bytes;
+	}
+	c->plan_cache_hits += stmt->plan_served;
+	if (stmt->planned)
+	{
+		c->plans++;
+		add_time(&c->plan, c->plans, stmt->plan_ms);
+	}
+	if (stmt->cpu_known)
+	{
+		c->cpu_samples++;
+		c->cpu_exec_ms += stmt->exec_ms;
+		c->cpu_user_ms += stmt->cpu_user_ms;
+		c->cpu_system_ms += stmt->cpu_system_ms;
+	}
+	if (jit != NULL)
+		count_jit(&c->jit, jit);
 }
 
 /* Is the statement to be tracked? */
@@ -252,7 +442,7 @@ wanted(const DbuStatement *stmt)
 void
 dbu_track_make_key(StatementKey *key, const DbuStatement *stmt)
 {
-	memset(key, 0, sizeof(*key));
+	/* there is no padding */
 	key->query_id = stmt->query_id;
 	key->database = MyDatabaseId;
 	key->username = stmt->user;
@@ -268,17 +458,52 @@ dbu_track_stmt_client(Oid user)
 		return;
 	current_service = dbu_track_service_id();
 	dbu_track_xact_prepare(current_service, user);
-	dbu_track_errors_flush(false);
+	if (dbu_track_errors_pending > 0)
+		dbu_track_errors_flush(false);
+}
+
+/* What is known of a command that failed before it was a statement. In error paths. */
+void
+dbu_track_make_client_key(StatementKey *key, Oid user)
+{
+	memset(key, 0, sizeof(*key));
+	key->database = MyDatabaseId;
+	key->username = user;
+	key->service = current_service;
+	key->toplevel = true;
 }
 
 /* Callable in error paths. */
 int
 dbu_track_stmt_want(const DbuStatement *stmt)
 {
+	static int	until_sample = 1;
+
 	dbu_track_note_escapes();
 	if (!wanted(stmt))
 		return 0;
-	return INSTRUMENT_TIMER | INSTRUMENT_BUFFERS | INSTRUMENT_WAL;
+	if (dbu_track_cpu_sample == 0)
+		return DBU_WANT;
+	if (--until_sample > 0 && until_sample < dbu_track_cpu_sample)
+		return DBU_WANT;
+	until_sample = dbu_track_cpu_sample;
+	return DBU_WANT | DBU_WANT_CPU;
+}
+
+/* The JIT of a query and of its parallel workers; NULL: there was none. */
+static const JitInstrumentation *
+find_jit(const DbuStatement *stmt, JitInstrumentation *sum)
+{
+	EState	   *estate = stmt->query_desc ? stmt->query_desc->estate : NULL;
+
+	if (estate == NULL || (estate->es_jit == NULL && estate->es_jit_worker_instr == NULL))
+		return NULL;
+	memset(sum, 0, sizeof(*sum));
+	if (estate->es_jit != NULL)
+		InstrJitAgg(sum, &estate->es_jit->instr);
+	if (estate->es_jit_worker_instr != NULL)
+		InstrJitAgg(sum, estate->es_jit_worker_instr);
+	return sum;
 }
 
 void
@@ -286,24 +511,21 @@ dbu_track_stmt_end(const DbuStatement *stmt)
 {
 	StatementKey key;
 	StatementEntry *entry;
+	JitInstrumentation sum;
+	const JitInstrumentation *jit = find_jit(stmt, &sum);
 	DbuTrackSource source = {
 		.text = stmt->source_text,
 		.location = stmt->location,
 		.length = stmt->length,
 		.whole = true,
 		.utility = stmt->operation == CMD_UTILITY,
+		.range_table = stmt->query_desc ? stmt->query_desc->plannedstmt->rtable : NIL,
 	};
 
 	dbu_track_make_key(&key, stmt);
 	entry = lock_entry(&key, stmt->operation, &source);
 	SpinLockAcquire(&entry->mutex);
-	count_execution(entry, stmt);
-	if (stmt->planned)
-	{
-		entry->counters.plans++;
-		entry->counters.total_plan_ms += stmt->plan_ms;
-		entry->counters.plan_cache_hits += stmt->plan_served;
-	}
+	count_execution(entry, stmt, jit);
 	touch_entry(entry);
 	SpinLockRelease(&entry->mutex);
 	LWLockRelease(&dbu_track_shared->lock);
@@ -311,7 +533,7 @@ dbu_track_stmt_end(const DbuStatement *stmt)
 
 /* Count errors of a statement; source as for lock_entry. */
 void
-dbu_track_count_errors(StatementKey *key, CmdType operation, int64 errors,
+dbu_track_count_errors(StatementKey *key, CmdType operation, int64 errors, int sqlstate,
 					   const DbuTrackSource *source)
 {
 	StatementEntry *entry;
@@ -324,18 +546,8 @@ dbu_track_count_errors(StatementKey *key, CmdType operation, int64 errors,
 	entry = lock_entry(key, operation, source);
 	SpinLockAcquire(&entry->mutex);
 	entry->counters.errors += errors;
+	entry->counters.last_sqlstate = sqlstate;
 	touch_entry(entry);
 	SpinLockRelease(&entry->mutex);
 	LWLockRelease(&dbu_track_shared->lock);
-}
-
-/* Forget all statements. Exclusive lock; the caller attached the DSA area. */
-void
-dbu_track_statements_reset(void)
-{
-	for (int i = 0; i < dbu_track_nbuckets; i++)
-	{
-		while (dbu_track_buckets[i] >= 0)
-			remove_entry(&dbu_track_entries[dbu_track_buckets[i]]);
-	}
 }

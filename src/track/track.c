@@ -13,6 +13,7 @@
 #include "track/track.h"
 
 #include "miscadmin.h"
+#include "port/pg_bitutils.h"
 #include "storage/proc.h"
 #include "utils/guc.h"
 #include "utils/timestamp.h"
@@ -21,8 +22,11 @@ TrackShared *dbu_track_shared = NULL;
 char		(*dbu_track_services)[NAMEDATALEN] = NULL;
 int32	   *dbu_track_buckets = NULL;
 StatementEntry *dbu_track_entries = NULL;
+StatementError *dbu_track_errors = NULL;
 TransactionEntry *dbu_track_transactions = NULL;
+int32	   *dbu_track_transaction_buckets = NULL;
 TransactionMailbox *dbu_track_mailboxes = NULL;
+OpenTransaction *dbu_track_open = NULL;
 
 static const struct config_enum_entry track_levels[] = {
 	{"none", DBU_TRACK_NONE, false},
@@ -33,11 +37,16 @@ static const struct config_enum_entry track_levels[] = {
 
 int			dbu_track_level = DBU_TRACK_TOP;
 bool		dbu_track_utility = true;
+bool		dbu_track_planning = false;
 int			dbu_track_max = 5000;
 int			dbu_track_query_size = 2048;
 int			dbu_track_max_services = 100;
+int			dbu_track_max_transactions = 500;
+int			dbu_track_max_errors = 1000;
+int			dbu_track_cpu_sample = 100;
 int			dbu_track_nbuckets = 0;
 int			dbu_track_ntransactions = 0;
+int			dbu_track_ntransaction_buckets = 0;
 int			dbu_track_nmailboxes = 0;
 
 #define OTHER_SERVICE "<other>"
@@ -45,9 +54,11 @@ int			dbu_track_nmailboxes = 0;
 static void
 compute_sizes(void)
 {
-	dbu_track_nbuckets = dbu_track_max * 2;
-	/* a service may have several databases and users */
-	dbu_track_ntransactions = dbu_track_max_services * 4;
+	/* a power of two: at least twice as many */
+	dbu_track_nbuckets = pg_nextpower2_32(dbu_track_max * 2);
+	/* and for what finds no room: a service may have several databases and users */
+	dbu_track_ntransactions = dbu_track_max_transactions + dbu_track_max_services * 4;
+	dbu_track_ntransaction_buckets = pg_nextpower2_32(dbu_track_ntransactions * 2);
 	dbu_track_nmailboxes = MaxBackends + NUM_AUXILIARY_PROCS;
 }
 
@@ -60,9 +71,28 @@ shmem_size(void)
 	size = add_size(size, MAXALIGN(mul_size(dbu_track_max_services, NAMEDATALEN)));
 	size = add_size(size, MAXALIGN(mul_size(dbu_track_nbuckets, sizeof(int32))));
 	size = add_size(size, MAXALIGN(mul_size(dbu_track_max, sizeof(StatementEntry))));
+	size = add_size(size, MAXALIGN(mul_size(dbu_track_max_errors, sizeof(StatementError))));
 	size = add_size(size, MAXALIGN(mul_size(dbu_track_ntransactions, sizeof(TransactionEntry))));
+	size = add_size(size, MAXALIGN(mul_size(dbu_track_ntransaction_buckets, sizeof(int32))));
 	size = add_size(size, MAXALIGN(mul_size(dbu_track_nmailboxes, sizeof(TransactionMailbox))));
+	size = add_size(size, MAXALIGN(mul_size(dbu_track_nmailboxes, sizeof(OpenTransaction))));
 	return size;
+}
+
+pg_atomic_uint64 *
+dbu_track_loss(int i)
+{
+	pg_atomic_uint64 *losses[TRACK_LOSSES] = {
+		&dbu_track_shared->evictions,
+		&dbu_track_shared->calls_dropped,
+		&dbu_track_shared->errors_dropped,
+		&dbu_track_shared->error_codes_dropped,
+		&dbu_track_shared->texts_dropped,
+		&dbu_track_shared->services_dropped,
+		&dbu_track_shared->transactions_dropped,
+	};
+
+	return losses[i];
 }
 
 static void *
@@ -87,23 +117,26 @@ shmem_attach(void *chunk, bool found, int lwlock_tranche)
 	dbu_track_services = carve(&place, mul_size(dbu_track_max_services, NAMEDATALEN));
 	dbu_track_buckets = carve(&place, mul_size(dbu_track_nbuckets, sizeof(int32)));
 	dbu_track_entries = carve(&place, mul_size(dbu_track_max, sizeof(StatementEntry)));
+	dbu_track_errors = carve(&place, mul_size(dbu_track_max_errors, sizeof(StatementError)));
 	dbu_track_transactions = carve(&place, mul_size(dbu_track_ntransactions, sizeof(TransactionEntry)));
+	dbu_track_transaction_buckets = carve(&place, mul_size(dbu_track_ntransaction_buckets, sizeof(int32)));
 	dbu_track_mailboxes = carve(&place, mul_size(dbu_track_nmailboxes, sizeof(TransactionMailbox)));
+	dbu_track_open = carve(&place, mul_size(dbu_track_nmailboxes, sizeof(OpenTransaction)));
 	if (found)
 		return;
 
 	/* the chunk comes zeroed */
 	LWLockInitialize(&dbu_track_shared->lock, lwlock_tranche);
+	LWLockInitialize(&dbu_track_shared->transaction_lock, lwlock_tranche);
+	LWLockInitialize(&dbu_track_shared->error_lock, lwlock_tranche);
 	dbu_track_shared->stats_since = GetCurrentTimestamp();
 	pg_atomic_init_u32(&dbu_track_shared->generation, 0);
-	pg_atomic_init_u64(&dbu_track_shared->evictions, 0);
-	pg_atomic_init_u64(&dbu_track_shared->calls_dropped, 0);
-	pg_atomic_init_u64(&dbu_track_shared->texts_dropped, 0);
-	pg_atomic_init_u64(&dbu_track_shared->errors_dropped, 0);
-	pg_atomic_init_u64(&dbu_track_shared->services_dropped, 0);
-	pg_atomic_init_u64(&dbu_track_shared->transactions_dropped, 0);
+	pg_atomic_init_u32(&dbu_track_shared->save_asked, 0);
+	for (int i = 0; i < TRACK_LOSSES; i++)
+		pg_atomic_init_u64(dbu_track_loss(i), 0);
 	strlcpy(dbu_track_services[0], OTHER_SERVICE, NAMEDATALEN);
 	dbu_track_shared->nservices = 1;
+	dbu_track_shared->saver = -1;
 	for (int i = 0; i < dbu_track_nbuckets; i++)
 		dbu_track_buckets[i] = -1;
 	for (int i = 0; i < dbu_track_max; i++)
@@ -112,8 +145,18 @@ shmem_attach(void *chunk, bool found, int lwlock_tranche)
 		dbu_track_entries[i].next = i + 1 < dbu_track_max ? i + 1 : -1;
 	}
 	dbu_track_shared->free_entry = 0;
+	dbu_track_shared->reset_entry = -1;
+	for (int i = 0; i < dbu_track_ntransaction_buckets; i++)
+		dbu_track_transaction_buckets[i] = -1;
+	for (int i = 0; i < dbu_track_ntransactions; i++)
+		SpinLockInit(&dbu_track_transactions[i].mutex);
 	for (int i = 0; i < dbu_track_nmailboxes; i++)
-		pg_atomic_init_u32(&dbu_track_mailboxes[i].change, 0);
+	{
+		pg_atomic_init_u32(&dbu_track_mailboxes[i].head, 0);
+		pg_atomic_init_u32(&dbu_track_mailboxes[i].tail, 0);
+		for (int r = 0; r < TRANSACTION_RING; r++)
+			pg_atomic_init_u32(&dbu_track_mailboxes[i].ring[r].repeats, 0);
+	}
 }
 
 /*
@@ -121,10 +164,11 @@ shmem_attach(void *chunk, bool found, int lwlock_tranche)
  * ASCII, as application_name is, so that it can be shown in a database of any
  * encoding.
  */
-static void
-clean_name(char *name, const char *raw)
+void
+dbu_track_clean_name(char *name, const char *raw)
 {
-	strlcpy(name, raw, NAMEDATALEN);
+	if (name != raw)
+		strlcpy(name, raw, NAMEDATALEN);
 	for (char *c = name; *c != '\0'; c++)
 	{
 		if (*c < 32 || *c > 126)
@@ -133,7 +177,7 @@ clean_name(char *name, const char *raw)
 }
 
 static int32
-find_service(const char *name)
+search_service(const char *name)
 {
 	for (int32 i = 0; i < dbu_track_shared->nservices; i++)
 	{
@@ -144,11 +188,37 @@ find_service(const char *name)
 }
 
 /*
- * The current session's service as an index into dbu_track_services; 0 is
- * '<other>', where services end that come after the table is full.  Takes the
- * lock only when the service is another one than at the last call.  Services
- * are never removed, so an index stays good for the server's life.
+ * A service as an index into dbu_track_services; 0 is '<other>', where
+ * services end that come after the table is full.  Services are never removed,
+ * so an index stays good for the server's life.
  */
+int32
+dbu_track_find_service(const char *name)
+{
+	int32		id;
+
+	LWLockAcquire(&dbu_track_shared->lock, LW_SHARED);
+	id = search_service(name);
+	LWLockRelease(&dbu_track_shared->lock);
+	if (id >= 0)
+		return id;
+
+	LWLockAcquire(&dbu_track_shared->lock, LW_EXCLUSIVE);
+	id = search_service(name);
+	if (id < 0 && dbu_track_shared->nservices < dbu_track_max_services)
+	{
+		id = dbu_track_shared->nservices;
+		strlcpy(dbu_track_services[id], name, NAMEDATALEN);
+		dbu_track_shared->nservices++;
+	}
+	LWLockRelease(&dbu_track_shared->lock);
+	if (id >= 0)
+		return id;
+	pg_atomic_fetch_add_u64(&dbu_track_shared->services_dropped, 1);
+	return 0;
+}
+
+/* The current session's service, looked up when it is another one than before. */
 int32
 dbu_track_service_id(void)
 {
@@ -159,28 +229,8 @@ dbu_track_service_id(void)
 
 	if (last_id >= 0 && strncmp(raw, last_raw, NAMEDATALEN - 1) == 0)
 		return last_id;
-
-	clean_name(name, raw);
-	LWLockAcquire(&dbu_track_shared->lock, LW_SHARED);
-	last_id = find_service(name);
-	LWLockRelease(&dbu_track_shared->lock);
-	if (last_id < 0)
-	{
-		LWLockAcquire(&dbu_track_shared->lock, LW_EXCLUSIVE);
-		last_id = find_service(name);
-		if (last_id < 0 && dbu_track_shared->nservices < dbu_track_max_services)
-		{
-			last_id = dbu_track_shared->nservices;
-			strlcpy(dbu_track_services[last_id], name, NAMEDATALEN);
-			dbu_track_shared->nservices++;
-		}
-		LWLockRelease(&dbu_track_shared->lock);
-	}
-	if (last_id < 0)
-	{
-		last_id = 0;
-		pg_atomic_fetch_add_u64(&dbu_track_shared->services_dropped, 1);
-	}
+	dbu_track_clean_name(name, raw);
+	last_id = dbu_track_find_service(name);
 	strlcpy(last_raw, raw, NAMEDATALEN);
 	return last_id;
 }
@@ -212,6 +262,21 @@ init(void)
 							"Those that come later are tracked together as <other>.",
 							&dbu_track_max_services, 100, 2, 10000,
 							PGC_POSTMASTER, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("dbutil.track_max_transactions",
+							"Shapes of transactions that are told apart.",
+							"Those that come later are tracked together, by service, database and role.",
+							&dbu_track_max_transactions, 500, 10, 100000,
+							PGC_POSTMASTER, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("dbutil.track_max_errors",
+							"Pairs of statement and error code that are tracked at a time.",
+							"When more come, those seen longest ago give way, and their errors are counted as dropped.",
+							&dbu_track_max_errors, 1000, 10, 10000,
+							PGC_POSTMASTER, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("dbutil.track_cpu_sample",
+							"CPU time is measured of one in so many statements.",
+							"Measuring takes two system calls. 0: of none; 1: of all.",
+							&dbu_track_cpu_sample, 100, 0, 1000000,
+							PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("dbutil.track_query_size",
 							"Bytes that are kept of a statement's text.",
 							NULL,
@@ -227,6 +292,13 @@ init(void)
 							 NULL,
 							 &dbu_track_utility, true,
 							 PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("dbutil.track_planning",
+							 "Measures the planning of statements too.",
+							 "Off keeps plans and their times at 0, and saves two looks at the clock for each statement that is planned.",
+							 &dbu_track_planning, false,
+							 PGC_SUSET, 0, NULL, NULL, NULL);
+	dbu_track_define_tags();
+	dbu_track_define_saving();
 }
 
 static void
@@ -263,6 +335,8 @@ status(DbuStatusSink *sink)
 			 "raise dbutil.track_max and restart the server");
 	loss_row(sink, "errors dropped by tracking", &dbu_track_shared->errors_dropped,
 			 "raise dbutil.track_max and restart the server");
+	loss_row(sink, "error codes dropped by tracking", &dbu_track_shared->error_codes_dropped,
+			 "raise dbutil.track_max_errors and restart the server");
 	loss_row(sink, "transactions dropped by tracking", &dbu_track_shared->transactions_dropped,
 			 "raise dbutil.track_max_services and restart the server");
 	loss_row(sink, "statement texts dropped by tracking", &dbu_track_shared->texts_dropped,
@@ -276,11 +350,16 @@ const DbuModule dbu_track_module = {
 	.init = init,
 	.shmem_size = shmem_size,
 	.shmem_attach = shmem_attach,
+	.shmem_ready = dbu_track_start_saving,
 	.tranche_name = "DbutilTrack",
+	.plan_times = &dbu_track_planning,
 	.stmt_client = dbu_track_stmt_client,
 	.stmt_want = dbu_track_stmt_want,
 	.stmt_end = dbu_track_stmt_end,
 	.stmt_abort = dbu_track_stmt_abort,
+	.stmt_caught = dbu_track_stmt_caught,
+	.error_logged = dbu_track_error_logged,
+	.xact_begin = dbu_track_xact_begin,
 	.xact_end = dbu_track_xact_end,
 	.status = status,
 };

@@ -62,7 +62,7 @@ is($node->safe_psql('postgres',
 		q(SELECT state FROM dbutil.status() WHERE item = 'calls dropped by tracking')),
 	'warn', 'status tells of the loss');
 is($node->safe_psql('postgres',
-		q(SELECT commits, rollbacks FROM dbutil.transactions WHERE service = 'load')),
+		q(SELECT sum(commits), sum(rollbacks) FROM dbutil.transactions WHERE service = 'load')),
 	"$executed|0", 'each transaction is counted, also after its session ended');
 
 # --- readers and resets while it runs
@@ -99,7 +99,7 @@ is($node->safe_psql('postgres',
 # --- a transaction that its session leaves open is rolled back, and counted
 $node->safe_psql('postgres', q{SET dbutil.service = 'leaver'; BEGIN; INSERT INTO wide VALUES (1)});
 is($node->safe_psql('postgres',
-		q(SELECT rollbacks, wrote FROM dbutil.transactions WHERE service = 'leaver')),
+		q(SELECT rollbacks_terminated, wrote FROM dbutil.transactions WHERE service = 'leaver' AND wrote > 0)),
 	'1|1', 'a transaction that was left open');
 
 # --- more services than there is room for
@@ -117,7 +117,7 @@ is($node->safe_psql('postgres',
 		q(SELECT sum(calls) FROM dbutil.statements WHERE service = '<other>' AND operation = 'select')),
 	2 * (8 - $told), 'and tracked together as <other>');
 is($node->safe_psql('postgres',
-		q(SELECT commits > 0 FROM dbutil.transactions WHERE service = '<other>')),
+		q(SELECT sum(commits) > 0 FROM dbutil.transactions WHERE service = '<other>')),
 	't', 'their transactions too');
 
 # --- a text area that is full: entries stay, without text

@@ -13,6 +13,7 @@ $node->init;
 $node->append_conf('postgresql.conf', q{
 shared_preload_libraries = 'dbutil'
 max_prepared_transactions = 5
+dbutil.track_planning = on
 dbutil.track_query_size = 16kB
 unix_socket_permissions = 0777
 });
@@ -97,12 +98,12 @@ is($node->safe_psql('postgres', q{SELECT plans, calls FROM dbutil.statements WHE
 $socket->close;
 
 # --- transactions that are prepared
-my $prepared = q{SELECT commits, rollbacks, statements, wrote FROM dbutil.transactions WHERE service = 'prepared'};
+my $prepared = q{SELECT sum(commits), sum(rollbacks), sum(statements), sum(wrote) FROM dbutil.transactions WHERE service = 'prepared'};
 sub prepared { my $text = shift; $node->psql('postgres', $text, on_error_stop => 0); return; }
 $ENV{PGAPPNAME} = 'prepared';
 prepared(q(BEGIN; INSERT INTO t VALUES (1); PREPARE TRANSACTION 'one'));
 delete $ENV{PGAPPNAME};
-is($node->safe_psql('postgres', $prepared), '', 'a prepared transaction has no outcome yet');
+is($node->safe_psql('postgres', $prepared), '|||', 'a prepared transaction has no outcome yet');
 $ENV{PGAPPNAME} = 'prepared';
 prepared(q(COMMIT PREPARED 'one'));
 is($node->safe_psql('postgres', $prepared =~ s/'prepared'/'prepared' -- looks/r), '1|0|1|1', 'COMMIT PREPARED is a commit');
