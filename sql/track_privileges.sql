@@ -29,6 +29,30 @@ SET ROLE regress_track_b;
 SELECT sum(calls) FROM dbutil.statement_histogram(:qid);
 RESET ROLE;
 
+-- every view shows others that there is something, and not what
+SET ROLE regress_track_a;
+SELECT 1 / 0 AS from_a;
+SELECT 'secret of a' AS from_a;
+RESET ROLE;
+CREATE FUNCTION pg_temp.matrix(OUT view_name text, OUT rows bigint, OUT ids bigint, OUT texts bigint, OUT facts bigint)
+	RETURNS SETOF record LANGUAGE sql AS $$
+	SELECT 'statements' AS view_name, count(*) AS rows, count(queryid) AS ids,
+		   count(*) FILTER (WHERE query <> '<insufficient privilege>') AS texts, count(relations) + count(tags) AS facts
+	FROM dbutil.statements WHERE username = 'regress_track_a' AND operation = 'select'
+	UNION ALL SELECT 'statements without texts', count(*), count(queryid), count(query), count(relations) + count(tags)
+	FROM dbutil.statements(false) WHERE userid = (SELECT oid FROM pg_roles WHERE rolname = 'regress_track_a') AND operation = 'select'
+	UNION ALL SELECT 'pg_stat_statements', sign(count(*)), sign(count(queryid)), sign(count(*) FILTER (WHERE query <> '<insufficient privilege>')), 0
+	FROM dbutil.pg_stat_statements WHERE userid = (SELECT oid FROM pg_roles WHERE rolname = 'regress_track_a')
+	UNION ALL SELECT 'statement_errors', count(*), count(queryid), 0, 0
+	FROM dbutil.statement_errors WHERE username = 'regress_track_a'
+	UNION ALL SELECT 'transactions', sign(count(*)), sign(count(queryids)), sign(count(shape)), 0
+	FROM dbutil.transactions WHERE username = 'regress_track_a' $$;
+SELECT * FROM pg_temp.matrix();
+SET ROLE regress_track_b;
+SELECT * FROM pg_temp.matrix();
+SELECT * FROM dbutil.reset_statements();
+RESET ROLE;
+
 -- a statement is its sender's, though it fails or ends inside a function of another role
 CREATE SCHEMA regress_track_s;
 GRANT ALL ON SCHEMA regress_track_s TO regress_track_a, regress_track_b;

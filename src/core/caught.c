@@ -18,8 +18,9 @@
 #include "core/events.h"
 #include "core/statement.h"
 
-/* The last report that came from inside a statement of the client. */
-static const DbuStatement *reporter = NULL;
+const DbuStatement *dbu_caught_reporter = NULL;
+
+/* What it reported. */
 static int	reported = 0;
 
 void
@@ -31,7 +32,7 @@ dbu_caught_report(void *stmt)
 	if (category == ERRCODE_SUCCESSFUL_COMPLETION || category == ERRCODE_WARNING ||
 		category == ERRCODE_NO_DATA)
 		return;
-	reporter = stmt;
+	dbu_caught_reporter = stmt;
 	reported = code;
 }
 
@@ -39,9 +40,9 @@ dbu_caught_report(void *stmt)
 void
 dbu_caught_subxact_abort(void)
 {
-	const DbuStatement *stmt = reporter;
+	const DbuStatement *stmt = dbu_caught_reporter;
 
-	reporter = NULL;
+	dbu_caught_reporter = NULL;
 	/* outside any statement it is ROLLBACK TO, or the end of one that failed */
 	if (stmt != NULL && dbu_statement_nesting > 0)
 		dbu_event_caught(stmt, reported);

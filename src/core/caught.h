@@ -10,6 +10,9 @@
 
 #include "core/module.h"
 
+/* The statement of the client inside which the last report was made; NULL: none yet. */
+extern const DbuStatement *dbu_caught_reporter;
+
 extern void dbu_caught_report(void *stmt);
 extern void dbu_caught_subxact_abort(void);
 
@@ -17,6 +20,7 @@ extern void dbu_caught_subxact_abort(void);
 static inline void
 dbu_caught_push(ErrorContextCallback *context, DbuStatement *stmt)
 {
+	dbu_caught_reporter = NULL;
 	if (stmt == NULL || stmt->nesting > 0)
 		return;
 	context->callback = dbu_caught_report;

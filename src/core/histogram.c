@@ -73,16 +73,18 @@ bool
 dbu_histogram_percentiles(const DbuHistogram *h, double min_ms, double max_ms,
 						  const double *fractions, int n, double *ms)
 {
+	int			first = bucket_of(min_ms);
+	int			last = bucket_of(max_ms);
 	uint64_t	total = 0;
 	uint64_t	seen = 0;
 	int			done = 0;
 
-	for (int i = 0; i < DBU_HISTOGRAM_BUCKETS; i++)
+	for (int i = first; i <= last; i++)
 		total += h->count[i];
 	if (total == 0)
 		return false;
 
-	for (int i = 0; i < DBU_HISTOGRAM_BUCKETS && done < n; i++)
+	for (int i = first; i <= last && done < n; i++)
 	{
 		if (h->count[i] == 0)
 			continue;

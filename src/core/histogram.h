@@ -38,7 +38,8 @@ extern double dbu_histogram_upper_us(int bucket);
 /*
  * For each of the n fractions (0..1, ascending) the duration in milliseconds
  * that so many of those counted do not exceed, by nearest rank, held within
- * min_ms and max_ms, the exact bounds that the caller knows.  False, and
+ * min_ms and max_ms, the exact bounds that the caller knows (0 and DBL_MAX if
+ * he does not): nothing is looked for outside.  False, and
  * nothing set, when nothing was counted.
  */
 extern bool dbu_histogram_percentiles(const DbuHistogram *h,

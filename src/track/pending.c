@@ -101,6 +101,9 @@ dbu_track_stmt_caught(const DbuStatement *stmt, int sqlstate)
 	StatementKey key;
 	PendingError *place;
 
+	/* others may want a statement that is not tracked */
+	if (dbu_track_level == DBU_TRACK_NONE)
+		return;
 	dbu_track_make_key(&key, stmt);
 	place = find_place(&key, sqlstate, key.query_id == 0);
 	if (place == NULL)

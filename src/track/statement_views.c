@@ -93,7 +93,6 @@ make_valid(char *text, int encoding)
 static void
 copy_row(StatementRow *row, StatementEntry *entry, bool texts)
 {
-	DbuHistogram histogram;
 	bool		whole;
 
 	row->key = entry->key;
@@ -113,13 +112,16 @@ copy_row(StatementRow *row, StatementEntry *entry, bool texts)
 		if (entry->tags_length > 0)
 			row->tags = pnstrdup(place + entry->text_length + 1, entry->tags_length);
 	}
-	dbu_track_copy_counters(entry, &row->counters, &histogram);
 	/* bounds that were reset are those of a part only */
-	whole = row->counters.exec.has_range && entry->minmax_since == entry->stats_since;
+	whole = entry->minmax_since == entry->stats_since;
+	SpinLockAcquire(&entry->mutex);
+	row->counters = entry->counters;
+	/* pure arithmetic, and shorter than a copy of the histogram */
 	row->has_percentiles =
-		dbu_histogram_percentiles(&histogram, whole ? row->counters.exec.min : 0,
-								  whole ? row->counters.exec.max : DBL_MAX,
+		dbu_histogram_percentiles(&entry->histogram, whole ? entry->counters.exec.min : 0,
+								  whole ? entry->counters.exec.max : DBL_MAX,
 								  fractions, NPERCENTILES, row->percentiles);
+	SpinLockRelease(&entry->mutex);
 }
 
 /* A copy of all entries as of one moment, palloc'd. */

@@ -17,7 +17,7 @@
 #include "core/shmem.h"
 #include "track/watch.h"
 
-#include <math.h>
+#include <float.h>
 
 #include "fmgr.h"
 #include "funcapi.h"
@@ -158,6 +158,12 @@ add_to_service(ServiceSum *sum, StatementEntry *entry)
 	DbuHistogram histogram;
 
 	dbu_track_copy_counters(entry, &c, &histogram);
+	/* bounds that were reset are those of a part only */
+	if (entry->minmax_since != entry->stats_since)
+	{
+		c.exec.min = 0;
+		c.exec.max = DBL_MAX;
+	}
 	if (c.calls > 0)
 	{
 		if (into->calls == 0 || c.exec.min < into->exec.min)
