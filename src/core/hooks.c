@@ -314,7 +314,7 @@ process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tre
 	Node	   *parsetree = pstmt->utilityStmt;
 	int			outer = dbu_statement_nesting;
 	bool		outer_procedure = dbu_xact_in_procedure;
-	bool		copies_in = IsA(parsetree, CopyStmt) && ((CopyStmt *) parsetree)->is_from;
+	volatile bool copies_in = IsA(parsetree, CopyStmt) && ((CopyStmt *) parsetree)->is_from;
 	int			depth;
 	DbuStatement stmt;
 	DbuStatement *reports;
