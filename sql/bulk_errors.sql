@@ -31,10 +31,10 @@ SELECT attempt('bulk_insert(''t'', ''[]'', on_conflict => NULL)');
 SELECT attempt('bulk_insert(''t'', ''[]'', dry_run => NULL)');
 SELECT attempt('bulk_insert(''t'', ''[]'', columns => ''{id,NULL}'')');
 -- words and numbers
-SELECT attempt('bulk_insert(''t'', ''[]'', on_conflict => ''reject'')');
+SELECT attempt('bulk_insert(''t'', ''[]'', on_conflict => ''replace'')');
 SELECT attempt('bulk_insert(''t'', ''[]'', duplicates => ''ERROR'')');
 SELECT attempt('bulk_update(''t'', ''[]'', nulls => ''skip'')');
-SELECT attempt('bulk_update(''t'', ''[]'', missing => ''reject'')');
+SELECT attempt('bulk_update(''t'', ''[]'', missing => ''skip'')');
 SELECT attempt('bulk_delete(''t'', ''[]'', missing => ''insert'')');
 SELECT attempt('bulk_insert(''t'', ''[]'', chunk_rows => 0)');
 SELECT attempt('bulk_insert(''t'', ''[]'', chunk_rows => -5)');

@@ -52,6 +52,7 @@ dbu_bulk_call_begin(DbuBulkOp op, Oid relid)
 	DbuBulkCall *call = palloc0(sizeof(DbuBulkCall));
 
 	call->op = op;
+	call->opt.max_errors = -1;
 	call->mcxt = CurrentMemoryContext;
 	call->target = dbu_bulk_target_load(relid, op);
 	call->res.complete = true;
@@ -95,9 +96,35 @@ open_source(DbuBulkCall *call, FunctionCallInfo fcinfo)
 	return dbu_bulk_rows_open(call, rows);
 }
 
+/* Feed all rows; an error that leaves leaves no subtransaction of ours behind. */
+static void
+run_call(DbuBulkCall *call, DbuSource *source, DbuFlush flush)
+{
+	if (call->rejects == NULL)
+	{
+		dbu_bulk_feed(call, source, flush);
+		return;
+	}
+	PG_TRY();
+	{
+		dbu_bulk_feed(call, source, flush);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(call->mcxt);
+		error = CopyErrorData();
+		FlushErrorState();
+		dbu_bulk_guard_abort(call);
+		ReThrowError(error);
+	}
+	PG_END_TRY();
+}
+
 static Datum
 bulk_call(FunctionCallInfo fcinfo, DbuBulkOp op,
-		  void (*flush) (DbuBulkCall *call, DbuBatch *batch))
+		  DbuFlush flush)
 {
 	DbuBulkCall *call;
 	DbuSource  *source;
@@ -120,7 +147,7 @@ bulk_call(FunctionCallInfo fcinfo, DbuBulkOp op,
 	call = dbu_bulk_call_begin(op, PG_GETARG_OID(0));
 	dbu_bulk_options_from_args(call, fcinfo);
 	source = open_source(call, fcinfo);
-	dbu_bulk_feed(call, source, flush);
+	run_call(call, source, flush);
 
 	INSTR_TIME_SET_CURRENT(end);
 	INSTR_TIME_SUBTRACT(end, start);

@@ -18,6 +18,11 @@
  *		exec.c		one statement over one batch, through SPI
  *		counted.c	the same for ON CONFLICT, which tells more there
  *		match.c		which rows have a match in the target
+ *		reject.c	rows that cannot be written are told, the others are
+ *		attempt.c	the same for a batch: try it, judge its rows, search it
+ *		judge.c		rows that would break a constraint or a unique index
+ *		judge_unique.c judge_foreign.c	its unique indexes and foreign keys
+ *		reject_store.c	where rejected rows are kept
  *		insert.c update.c delete.c	what to run over a batch, and what became of its rows
  *		result.c	counters -> dbutil.bulk_result
  *
@@ -63,7 +68,8 @@ typedef enum DbuOnConflict
 	DBU_CONFLICT_ERROR,
 	DBU_CONFLICT_NOTHING,
 	DBU_CONFLICT_UPDATE,
-	DBU_CONFLICT_UPDATE_IF_CHANGED
+	DBU_CONFLICT_UPDATE_IF_CHANGED,
+	DBU_CONFLICT_REJECT			/* options.c makes it ERROR and reject_conflicts */
 } DbuOnConflict;
 
 typedef enum DbuDuplicates
@@ -77,6 +83,7 @@ typedef enum DbuMissing
 {
 	DBU_MISSING_IGNORE,
 	DBU_MISSING_ERROR,
+	DBU_MISSING_REJECT,
 	DBU_MISSING_INSERT
 } DbuMissing;
 
@@ -94,6 +101,10 @@ typedef struct DbuBulkOptions
 	int			nulls_keep;		/* 1: a NULL leaves the column as it is */
 	bool		skip_unchanged;
 	int			missing;		/* DbuMissing */
+	int			on_error;		/* 1: rows that fail are rejected */
+	bool		reject_conflicts;	/* on_conflict is "reject" */
+	int64		max_errors;		/* -1: not given */
+	Oid			reject_to;		/* InvalidOid: not given */
 	int			chunk_rows;		/* 0: not given */
 	bool		dry_run;
 } DbuBulkOptions;
@@ -175,6 +186,7 @@ typedef struct DbuShape
 	Bitmapset  *present;		/* hash key: positions among the columns of the rows */
 	int			id;
 	List	   *members;		/* united: the shapes its rows are of; else NIL */
+	bool		checked;		/* PostgreSQL took its statement for a valid one */
 	DbuPlan	   *plans[DBU_PLAN_KINDS];
 } DbuShape;
 
@@ -184,7 +196,8 @@ typedef enum DbuRowState
 	DBU_ROW_OPEN,
 	DBU_ROW_DONE,
 	DBU_ROW_UNCHANGED,
-	DBU_ROW_SUPPRESSED
+	DBU_ROW_SUPPRESSED,
+	DBU_ROW_REJECTED
 } DbuRowState;
 
 typedef struct DbuBatch
@@ -208,8 +221,9 @@ typedef struct DbuBulkResult
 	int64		conflicts;
 	int64		missing;
 	int64		suppressed;
+	int64		rejected;
 	int64		chunks;
-	int64		first_error_ord;	/* 0: none; dry runs only */
+	int64		first_error_ord;	/* 0: none */
 	const char *first_sqlstate;
 	char	   *first_message;
 	bool		complete;
@@ -223,6 +237,7 @@ typedef struct DbuBulkResult
 #define DBU_FEED_NAME "dbutil_rows"
 
 typedef struct DbuDefault DbuDefault;
+typedef struct DbuRejects DbuRejects;
 
 typedef struct DbuBulkCall
 {
@@ -242,6 +257,7 @@ typedef struct DbuBulkCall
 	ExprContext *default_econtext;
 	int			nplans;
 	List	   *update_columns;	/* DbuColumn *: opt.update_columns, looked up */
+	DbuRejects *rejects;		/* NULL: the first bad row ends the call */
 	MemoryContext mcxt;			/* of the call */
 	MemoryContext slice_mcxt;	/* of the slice being filled */
 	DbuBulkResult res;
@@ -254,13 +270,19 @@ typedef struct DbuRow
 	Datum	   *values;			/* by position */
 	bool	   *nulls;
 	DbuShape   *shape;
+	int			position;		/* being read, -1: none; to tell of errors */
 } DbuRow;
+
+/* What to do with a batch: write it. */
+typedef void (*DbuFlush) (DbuBulkCall *call, DbuBatch *batch);
 
 /* Where rows come from.  next answers false at the end. */
 typedef struct DbuSource DbuSource;
 struct DbuSource
 {
 	bool		(*next) (DbuSource *source, DbuRow *row);
+	/* the row that could not be read, as jsonb; may find row->position */
+	Datum		(*describe) (DbuSource *source, DbuRow *row);
 	DbuBulkCall *call;
 	DbuRow		row;
 };
@@ -319,11 +341,66 @@ extern DbuSource *dbu_bulk_json_open(DbuBulkCall *call, Datum rows);
 
 /* feed.c */
 extern void dbu_bulk_feed(DbuBulkCall *call, DbuSource *source,
-						  void (*flush) (DbuBulkCall *call, DbuBatch *batch));
+						  DbuFlush flush);
 extern DbuBatch *dbu_bulk_left_over(DbuBulkCall *call, DbuBatch *batch);
 extern int64 dbu_bulk_count(const DbuBatch *batch, DbuRowState state);
 extern char *dbu_bulk_first(DbuBulkCall *call, DbuBatch *batch, DbuRowState state,
 							int64 *ord);
+
+/* reject.c */
+typedef struct DbuReject
+{
+	int64		chunk;
+	int64		ord;
+	int			sqlerrcode;
+	const char *constraint_name;	/* from here on NULL: none */
+	const char *column_name;
+	const char *message;
+	const char *detail;
+	Datum		row_data;		/* jsonb */
+} DbuReject;
+
+struct DbuRejects
+{
+	char	   *job;
+	bool		guarded;		/* the guard's subtransaction is open */
+	struct ResourceOwnerData *guard_owner;
+	bool		judge_first;	/* the last batch had rows that can be found by judging */
+	int64		searched;		/* rows of batches that were searched ... */
+	int64		found;			/* ... and what was found there */
+	int64		attempts;		/* subtransactions that wrote */
+	List	   *pending;		/* DbuReject *, in mcxt, to be written */
+	MemoryContext mcxt;			/* reset when they are */
+	List	   *first;			/* texts of the first ones, in the call's context */
+};
+
+extern void dbu_bulk_rejects_begin(DbuBulkCall *call);
+extern void dbu_bulk_rejects_end(DbuBulkCall *call);
+extern bool dbu_bulk_rejectable(const DbuBulkCall *call, int sqlerrcode);
+extern ErrorData *dbu_bulk_guard(DbuBulkCall *call, void (*body) (void *arg), void *arg);
+extern bool dbu_bulk_fails(DbuBulkCall *call, void (*body) (void *arg), void *arg);
+extern Datum dbu_bulk_row_as_jsonb(Datum row);
+extern void dbu_bulk_guard_end(DbuBulkCall *call);
+extern void dbu_bulk_guard_abort(DbuBulkCall *call);
+extern bool dbu_bulk_reject_read(DbuBulkCall *call, DbuSource *source, DbuRow *row,
+								 bool (*read) (DbuBulkCall *call, DbuSource *source, DbuRow *row));
+extern void dbu_bulk_reject(DbuBulkCall *call, const DbuReject *reject);
+extern void dbu_bulk_reject_slot(DbuBulkCall *call, TupleTableSlot *slot, DbuReject *reject);
+extern void dbu_bulk_reject_missing(DbuBulkCall *call, DbuBatch *batch);
+extern void dbu_bulk_reject_limit(DbuBulkCall *call);
+
+/* reject_store.c */
+extern void dbu_bulk_rejects_check_target(Oid relid);
+extern void dbu_bulk_rejects_store(DbuBulkCall *call);
+
+/* attempt.c */
+extern void dbu_bulk_attempt(DbuBulkCall *call, DbuBatch *batch, DbuFlush flush);
+extern DbuBatch *dbu_bulk_piece(DbuBulkCall *call, DbuBatch *batch, int64 from, int64 to);
+
+/* judge.c, judge_unique.c, judge_foreign.c */
+typedef struct DbuJudge DbuJudge;
+extern int64 dbu_bulk_judge(DbuBulkCall *call, DbuBatch *batch);
+extern int64 dbu_bulk_judge_foreign(DbuBulkCall *call, DbuBatch *batch);
 
 /* exec.c */
 typedef enum DbuAnswer
@@ -351,6 +428,8 @@ extern int64 dbu_bulk_run(DbuBulkCall *call, DbuBatch *batch, DbuPlanKind kind,
 extern bool dbu_bulk_run_counted(SPIPlanPtr plan, EphemeralNamedRelation rows, DestReceiver *dest,
 								 DbuRun *run, int64 *processed);
 extern void dbu_bulk_check(DbuBulkCall *call, DbuBatch *batch, const char *sql);
+extern void dbu_bulk_ask(DbuBulkCall *call, DbuBatch *batch, const char *sql, DbuRowState state);
+extern void dbu_bulk_unregister_rows(void);
 
 /* sql.c */
 extern char *dbu_bulk_insert_sql(DbuBulkCall *call, DbuShape *shape);

@@ -18,6 +18,11 @@ check_missing(DbuBulkCall *call, DbuBatch *batch)
 
 	if (call->opt.missing == DBU_MISSING_IGNORE || dbu_bulk_count(batch, DBU_ROW_OPEN) == 0)
 		return;
+	if (call->opt.missing == DBU_MISSING_REJECT)
+	{
+		dbu_bulk_reject_missing(call, batch);
+		return;
+	}
 	key = dbu_bulk_first(call, batch, DBU_ROW_OPEN, &ord);
 	if (call->opt.dry_run)
 	{

@@ -82,6 +82,7 @@ register_batch(DbuBulkCall *call, DbuBatch *batch)
 {
 	EphemeralNamedRelation rel = MemoryContextAllocZero(call->slice_mcxt,
 														sizeof(EphemeralNamedRelationData));
+	MemoryContext oldcxt;
 	int			rc;
 
 	rel->md.name = DBU_FEED_NAME;
@@ -90,10 +91,20 @@ register_batch(DbuBulkCall *call, DbuBatch *batch)
 	rel->md.enrtype = ENR_NAMED_TUPLESTORE;
 	rel->md.enrtuples = batch->nrows;
 	rel->reldata = batch->store;
+	/* what SPI keeps of it lives as long as the call */
+	oldcxt = MemoryContextSwitchTo(call->mcxt);
 	rc = SPI_register_relation(rel);
+	MemoryContextSwitchTo(oldcxt);
 	if (rc != SPI_OK_REL_REGISTER)
 		elog(ERROR, "SPI_register_relation failed: %s", SPI_result_code_string(rc));
 	return rel;
+}
+
+/* After an error, when the rows of the statement may still be known by their name. */
+void
+dbu_bulk_unregister_rows(void)
+{
+	(void) SPI_unregister_relation(DBU_FEED_NAME);
 }
 
 static void
@@ -235,5 +246,25 @@ dbu_bulk_check(DbuBulkCall *call, DbuBatch *batch, const char *sql)
 	if (rc < 0)
 		elog(ERROR, "SPI_execute failed: %s", SPI_result_code_string(rc));
 	SPI_freetuptable(SPI_tuptable);
+	unregister_batch();
+}
+
+/* Run a query that returns pos, once; these rows get state. */
+void
+dbu_bulk_ask(DbuBulkCall *call, DbuBatch *batch, const char *sql, DbuRowState state)
+{
+	DbuRun		run = {.answer = DBU_ANSWER_POS,.state = state};
+	AnswerReceiver receiver = {
+		.pub = {receive_answer, receiver_startup, receiver_nothing, receiver_nothing, DestTuplestore},
+		.batch = batch,
+		.run = &run,
+	};
+	SPIExecuteOptions options = {.dest = &receiver.pub};
+	int			rc;
+
+	register_batch(call, batch);
+	rc = SPI_execute_extended(sql, &options);
+	if (rc < 0)
+		elog(ERROR, "SPI_execute_extended failed: %s", SPI_result_code_string(rc));
 	unregister_batch();
 }

@@ -93,6 +93,9 @@ dbu_bulk_route_reason(const DbuBulkCall *call, int64 nrows)
 		else
 			appendStringInfo(&text, "; one statement: %s", reason);
 	}
+	if (call->rejects != NULL && call->rejects->attempts > 0)
+		appendStringInfo(&text, "; " INT64_FORMAT " subtransaction%s to write the rows that are good",
+						 call->rejects->attempts, call->rejects->attempts == 1 ? "" : "s");
 	return text.data;
 }
 

@@ -26,7 +26,7 @@
 typedef struct Feed
 {
 	DbuBulkCall *call;
-	void		(*flush) (DbuBulkCall *call, DbuBatch *batch);
+	DbuFlush	flush;
 	int64		slice_limit;
 	bool		unite;			/* rows of all shapes into one batch */
 	int64		slice_rows;		/* in the slice so far */
@@ -62,7 +62,10 @@ flush_open(Feed *feed)
 	feed->call->nbatches++;
 	if (batch->shape_ids != NULL)
 		dbu_bulk_unite(feed->call, batch);
-	feed->flush(feed->call, batch);
+	if (feed->call->rejects != NULL)
+		dbu_bulk_attempt(feed->call, batch, feed->flush);
+	else
+		feed->flush(feed->call, batch);
 	MemoryContextSwitchTo(oldcxt);
 	tuplestore_end(batch->store);
 	pfree(batch->states);
@@ -119,7 +122,7 @@ emit(Feed *feed, DbuShape *shape, Datum *values, bool *nulls)
 /* ---------- keys ---------- */
 
 static void
-check_key(const DbuBulkCall *call, const DbuRow *row)
+check_key(const DbuBulkCall *call, DbuRow *row)
 {
 	for (int k = 0; k < call->key->ncolumns; k++)
 	{
@@ -127,6 +130,7 @@ check_key(const DbuBulkCall *call, const DbuRow *row)
 
 		if (bms_is_member(position, row->shape->present) && !row->nulls[position])
 			continue;
+		row->position = position;
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 				 errmsg("row " INT64_FORMAT " has no value for key column \"%s\"",
@@ -146,7 +150,8 @@ reports_only(const DbuBulkCall *call)
 static bool
 sorts(const DbuBulkCall *call)
 {
-	if (reports_only(call) && !call->opt.dry_run)
+	/* where rows are judged, these duplicates are found there */
+	if (reports_only(call) && (!call->opt.dry_run || call->rejects != NULL))
 		return false;
 	if (call->key == NULL || !call->key->comparable)
 		return false;
@@ -223,17 +228,38 @@ same_key(Feed *feed, TupleTableSlot *a, TupleTableSlot *b)
 	return true;
 }
 
+static const char duplicate_message[] = "duplicate key in the rows given";
+
+static char *
+duplicate_detail(DbuBulkCall *call, TupleTableSlot *a, TupleTableSlot *b)
+{
+	return psprintf("Key %s is in row " INT64_FORMAT " and in row " INT64_FORMAT ".",
+					dbu_bulk_key_text(call, a->tts_values + DBU_FEED_FIRST - 1,
+									  a->tts_isnull + DBU_FEED_FIRST - 1),
+					DatumGetInt64(a->tts_values[DBU_FEED_ORD - 1]),
+					DatumGetInt64(b->tts_values[DBU_FEED_ORD - 1]));
+}
+
+/* The second one, b, is rejected. */
+static void
+reject_duplicate(DbuBulkCall *call, TupleTableSlot *a, TupleTableSlot *b)
+{
+	DbuReject	reject = {.sqlerrcode = ERRCODE_CARDINALITY_VIOLATION,.message = duplicate_message};
+	MemoryContext oldcxt = MemoryContextSwitchTo(call->slice_mcxt);
+
+	reject.detail = duplicate_detail(call, a, b);
+	dbu_bulk_reject_slot(call, b, &reject);
+	MemoryContextSwitchTo(oldcxt);
+	dbu_bulk_reject_limit(call);
+}
+
 static void
 error_duplicate(DbuBulkCall *call, TupleTableSlot *a, TupleTableSlot *b)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_CARDINALITY_VIOLATION),
-			 errmsg("duplicate key in the rows given"),
-			 errdetail("Key %s is in row " INT64_FORMAT " and in row " INT64_FORMAT ".",
-					   dbu_bulk_key_text(call, a->tts_values + DBU_FEED_FIRST - 1,
-										 a->tts_isnull + DBU_FEED_FIRST - 1),
-					   DatumGetInt64(a->tts_values[DBU_FEED_ORD - 1]),
-					   DatumGetInt64(b->tts_values[DBU_FEED_ORD - 1])),
+			 errmsg("%s", duplicate_message),
+			 errdetail_internal("%s", duplicate_detail(call, a, b)),
 			 call->op == DBU_BULK_INSERT
 			 ? errhint("Set duplicates to first or last to keep one of them.")
 			 : errhint("Give each key once.")));
@@ -281,7 +307,12 @@ emit_sorted(Feed *feed, Tuplesortstate *sort)
 			if (reports_only(call))
 				note_duplicate(call, next);
 			else if (call->opt.duplicates == DBU_DUPLICATES_ERROR)
-				error_duplicate(call, held, next);
+			{
+				if (!call->opt.on_error)
+					error_duplicate(call, held, next);
+				reject_duplicate(call, held, next);
+				continue;
+			}
 			call->res.conflicts++;
 			if (call->opt.duplicates != DBU_DUPLICATES_LAST)
 				continue;
@@ -316,13 +347,36 @@ flush_empty(Feed *feed)
 	flush_open(feed);
 }
 
+/* Read and check the next row; false: there are no more. */
+static bool
+read_row(DbuBulkCall *call, DbuSource *source, DbuRow *row)
+{
+	if (!source->next(source, row))
+		return false;
+	if (call->op != DBU_BULK_INSERT)
+		check_key(call, row);
+	else if (call->key != NULL && sorts(call))
+		dbu_bulk_key_fill(call, row);
+	return true;
+}
+
+static bool
+next_row(DbuBulkCall *call, DbuSource *source, DbuRow *row)
+{
+	if (source == NULL)
+		return false;
+	if (call->rejects != NULL)
+		return dbu_bulk_reject_read(call, source, row, read_row);
+	return read_row(call, source, row);
+}
+
 /*
  * Read all rows of source and pass them to flush, batch by batch.  source may
  * be NULL: no rows, and nothing that says what they would be.
  */
 void
 dbu_bulk_feed(DbuBulkCall *call, DbuSource *source,
-			  void (*flush) (DbuBulkCall *call, DbuBatch *batch))
+			  DbuFlush flush)
 {
 	Feed		feed = {.call = call,.flush = flush};
 	Tuplesortstate *sort = NULL;
@@ -333,12 +387,10 @@ dbu_bulk_feed(DbuBulkCall *call, DbuSource *source,
 	call->slice_mcxt = AllocSetContextCreate(call->mcxt, "dbutil bulk slice",
 											 ALLOCSET_DEFAULT_SIZES);
 
-	while (source != NULL && source->next(source, row))
+	while (next_row(call, source, row))
 	{
 		CHECK_FOR_INTERRUPTS();
 		call->res.rows_in++;
-		if (call->op != DBU_BULK_INSERT)
-			check_key(call, row);
 		if (slot == NULL)
 		{
 			/* what the columns are may be known only after the first row */
@@ -349,9 +401,6 @@ dbu_bulk_feed(DbuBulkCall *call, DbuSource *source,
 			slot = MakeSingleTupleTableSlot(call->desc, &TTSOpsVirtual);
 			nattrs = call->desc->natts;
 		}
-		if (sort != NULL && call->op == DBU_BULK_INSERT)
-			dbu_bulk_key_fill(call, row);
-
 		ExecClearTuple(slot);
 		memset(slot->tts_isnull, false, nattrs * sizeof(bool));
 		slot->tts_values[DBU_FEED_POS - 1] = Int64GetDatum(0);
@@ -375,6 +424,7 @@ dbu_bulk_feed(DbuBulkCall *call, DbuSource *source,
 	end_slice(&feed);
 	if (call->res.rows_in == 0)
 		flush_empty(&feed);
+	dbu_bulk_rejects_end(call);
 	if (slot != NULL)
 		ExecDropSingleTupleTableSlot(slot);
 }

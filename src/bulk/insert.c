@@ -111,6 +111,7 @@ dbu_bulk_insert_flush(DbuBulkCall *call, DbuBatch *batch)
 	switch ((DbuOnConflict) call->opt.on_conflict)
 	{
 		case DBU_CONFLICT_ERROR:
+		case DBU_CONFLICT_REJECT:
 			res->inserted += processed;
 			res->suppressed += n - processed;
 			break;

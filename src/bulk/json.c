@@ -29,6 +29,7 @@ typedef struct JsonSource
 	Datum		empty;			/* a record of it, all null */
 	FmgrInfo	populate;
 	MemoryContext row_mcxt;
+	JsonbValue	element;		/* the one being read */
 	bool		ignores_others;	/* keys outside the columns chosen are not read */
 } JsonSource;
 
@@ -94,9 +95,9 @@ keys_present(JsonSource *source, JsonbContainer *object, int64 ord)
 	return present;
 }
 
-/* {"column": scalar} for the scalar of a one-column key */
+/* {"column": member} */
 static Jsonb *
-wrap_scalar(const DbuColumn *column, JsonbValue *scalar)
+wrap_value(const DbuColumn *column, JsonbValue *member)
 {
 	JsonbParseState *state = NULL;
 	JsonbValue	name;
@@ -106,7 +107,7 @@ wrap_scalar(const DbuColumn *column, JsonbValue *scalar)
 	name.val.string.len = strlen(column->name);
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	pushJsonbValue(&state, WJB_KEY, &name);
-	pushJsonbValue(&state, WJB_VALUE, scalar);
+	pushJsonbValue(&state, WJB_VALUE, member);
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }
 
@@ -118,33 +119,93 @@ element_object(JsonSource *source, JsonbValue *element, int64 ord)
 	if (element->type == jbvBinary && JsonContainerIsObject(element->val.binary.data))
 		return JsonbValueToJsonb(element);
 	if (call->op == DBU_BULK_DELETE && call->key->ncolumns == 1 && IsAJsonbScalar(element))
-		return wrap_scalar(call->key->columns[0], element);
+		return wrap_value(call->key->columns[0], element);
 	error_element(call, ord);
 	return NULL;
 }
 
-static void
-read_object(JsonSource *source, DbuRow *row, Jsonb *object)
+/* A record of the object's values. */
+static Datum
+populate(JsonSource *source, Jsonb *object)
 {
 	LOCAL_FCINFO(fcinfo, 2);
-	HeapTupleData tuple;
-	Datum		record;
-
-	row->shape = dbu_bulk_shape_get(source->pub.call,
-									keys_present(source, &object->root, row->ord));
 
 	InitFunctionCallInfoData(*fcinfo, &source->populate, 2, InvalidOid, NULL, NULL);
 	fcinfo->args[0].value = source->empty;
 	fcinfo->args[0].isnull = false;
 	fcinfo->args[1].value = JsonbPGetDatum(object);
 	fcinfo->args[1].isnull = false;
-	record = FunctionCallInvoke(fcinfo);
+	return FunctionCallInvoke(fcinfo);
+}
 
+static void
+read_object(JsonSource *source, DbuRow *row, Jsonb *object)
+{
+	HeapTupleData tuple;
+	Datum		record;
+
+	row->shape = dbu_bulk_shape_get(source->pub.call,
+									keys_present(source, &object->root, row->ord));
+	record = populate(source, object);
 	tuple.t_data = DatumGetHeapTupleHeader(record);
 	tuple.t_len = HeapTupleHeaderGetDatumLength(tuple.t_data);
 	ItemPointerSetInvalid(&tuple.t_self);
 	tuple.t_tableOid = InvalidOid;
 	heap_deform_tuple(&tuple, source->desc, row->values, row->nulls);
+}
+
+typedef struct Member
+{
+	JsonSource *source;
+	Jsonb	   *object;			/* of one key */
+} Member;
+
+static void
+populate_member(void *arg)
+{
+	Member	   *member = arg;
+
+	(void) populate(member->source, member->object);
+}
+
+/* Which column's value could not be read?  -1: it is not a matter of one. */
+static int
+blame(JsonSource *source, Jsonb *object)
+{
+	DbuBulkCall *call = source->pub.call;
+
+	for (int i = 0; i < call->ncolumns; i++)
+	{
+		JsonbValue	name = {.type = jbvString};
+		JsonbValue *value;
+		Member		member = {.source = source};
+
+		name.val.string.val = call->columns[i]->name;
+		name.val.string.len = strlen(call->columns[i]->name);
+		value = findJsonbValueFromContainer(&object->root, JB_FOBJECT, &name);
+		if (value == NULL)
+			continue;
+		member.object = wrap_value(call->columns[i], value);
+		if (dbu_bulk_fails(call, populate_member, &member))
+			return i;
+	}
+	return -1;
+}
+
+/* The element as it was given. */
+static Datum
+describe_object(DbuSource *pub, DbuRow *row)
+{
+	JsonSource *source = (JsonSource *) pub;
+	MemoryContext oldcxt = MemoryContextSwitchTo(source->row_mcxt);
+	Jsonb	   *jsonb = JsonbValueToJsonb(&source->element);
+
+	if (row->position < 0 && JB_ROOT_IS_OBJECT(jsonb))
+		row->position = blame(source, jsonb);
+	else if (JB_ROOT_IS_SCALAR(jsonb) && pub->call->op == DBU_BULK_DELETE && pub->call->ncolumns == 1)
+		row->position = 0;
+	MemoryContextSwitchTo(oldcxt);
+	return JsonbPGetDatum(jsonb);
 }
 
 static bool
@@ -153,12 +214,11 @@ next_object(DbuSource *pub, DbuRow *row)
 	JsonSource *source = (JsonSource *) pub;
 	ErrorContextCallback context;
 	JsonbIteratorToken token;
-	JsonbValue	element;
 	MemoryContext oldcxt;
 
 	do
 	{
-		token = JsonbIteratorNext(&source->iterator, &element, true);
+		token = JsonbIteratorNext(&source->iterator, &source->element, true);
 		if (token == WJB_DONE)
 			return false;
 	} while (token != WJB_ELEM);
@@ -170,7 +230,7 @@ next_object(DbuSource *pub, DbuRow *row)
 	context.arg = row;
 	context.previous = error_context_stack;
 	error_context_stack = &context;
-	read_object(source, row, element_object(source, &element, row->ord));
+	read_object(source, row, element_object(source, &source->element, row->ord));
 	error_context_stack = context.previous;
 	MemoryContextSwitchTo(oldcxt);
 	return true;
@@ -228,6 +288,7 @@ dbu_bulk_json_open(DbuBulkCall *call, Datum rows)
 	dbu_bulk_columns_choose(call, NULL, false);
 	source->pub.call = call;
 	source->pub.next = next_object;
+	source->pub.describe = describe_object;
 	source->ignores_others = call->op == DBU_BULK_INSERT
 		? call->opt.columns != NIL
 		: call->op == DBU_BULK_UPDATE && call->opt.set_columns != NIL;

@@ -25,6 +25,8 @@ typedef enum OptionKind
 	OPTION_NAME,				/* char * */
 	OPTION_WORD,				/* int: index into words */
 	OPTION_ROWS,				/* int, at least 1 */
+	OPTION_COUNT,				/* int64, at least 0 */
+	OPTION_TABLE,				/* Oid */
 	OPTION_FLAG					/* bool */
 } OptionKind;
 
@@ -36,11 +38,12 @@ typedef struct Option
 	const char *const *words;	/* ends with NULL */
 } Option;
 
-static const char *const on_conflict_words[] = {"error", "nothing", "update", "update_if_changed", NULL};
+static const char *const on_conflict_words[] = {"error", "nothing", "update", "update_if_changed", "reject", NULL};
 static const char *const duplicates_words[] = {"error", "first", "last", NULL};
 static const char *const nulls_words[] = {"set", "keep", NULL};
-static const char *const update_missing_words[] = {"ignore", "error", "insert", NULL};
-static const char *const delete_missing_words[] = {"ignore", "error", NULL};
+static const char *const update_missing_words[] = {"ignore", "error", "reject", "insert", NULL};
+static const char *const delete_missing_words[] = {"ignore", "error", "reject", NULL};
+static const char *const on_error_words[] = {"abort", "reject", NULL};
 
 #define FIELD(field) offsetof(DbuBulkOptions, field)
 
@@ -51,8 +54,11 @@ static const Option insert_options[] = {
 	{"conflict_constraint", OPTION_NAME, FIELD(conflict_constraint)},
 	{"update_columns", OPTION_NAMES, FIELD(update_columns)},
 	{"duplicates", OPTION_WORD, FIELD(duplicates), duplicates_words},
+	{"on_error", OPTION_WORD, FIELD(on_error), on_error_words},
+	{"max_errors", OPTION_COUNT, FIELD(max_errors)},
 	{"chunk_rows", OPTION_ROWS, FIELD(chunk_rows)},
 	{"dry_run", OPTION_FLAG, FIELD(dry_run)},
+	{"reject_to", OPTION_TABLE, FIELD(reject_to)},
 	{NULL}
 };
 
@@ -62,16 +68,22 @@ static const Option update_options[] = {
 	{"nulls", OPTION_WORD, FIELD(nulls_keep), nulls_words},
 	{"skip_unchanged", OPTION_FLAG, FIELD(skip_unchanged)},
 	{"missing", OPTION_WORD, FIELD(missing), update_missing_words},
+	{"on_error", OPTION_WORD, FIELD(on_error), on_error_words},
+	{"max_errors", OPTION_COUNT, FIELD(max_errors)},
 	{"chunk_rows", OPTION_ROWS, FIELD(chunk_rows)},
 	{"dry_run", OPTION_FLAG, FIELD(dry_run)},
+	{"reject_to", OPTION_TABLE, FIELD(reject_to)},
 	{NULL}
 };
 
 static const Option delete_options[] = {
 	{"key", OPTION_NAMES, FIELD(key)},
 	{"missing", OPTION_WORD, FIELD(missing), delete_missing_words},
+	{"on_error", OPTION_WORD, FIELD(on_error), on_error_words},
+	{"max_errors", OPTION_COUNT, FIELD(max_errors)},
 	{"chunk_rows", OPTION_ROWS, FIELD(chunk_rows)},
 	{"dry_run", OPTION_FLAG, FIELD(dry_run)},
+	{"reject_to", OPTION_TABLE, FIELD(reject_to)},
 	{NULL}
 };
 
@@ -110,6 +122,17 @@ set_rows(const Option *option, int *place, int64 value)
 				 errmsg("invalid value for parameter \"%s\": " INT64_FORMAT, option->name, value),
 				 errhint("Use a number of rows from 1 to %d.", INT_MAX)));
 	*place = (int) value;
+}
+
+static void
+set_count(const Option *option, int64 *place, int64 value)
+{
+	if (value < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for parameter \"%s\": " INT64_FORMAT, option->name, value),
+				 errhint("Use 0 or more, or NULL for no limit.")));
+	*place = value;
 }
 
 /* A list of names must say something, and nothing twice. */
@@ -159,9 +182,37 @@ names_from_array(const Option *option, ArrayType *array)
 	return names;
 }
 
+/* Where rejecting is asked for in other words. */
+static void
+settle_rejects(DbuBulkCall *call)
+{
+	DbuBulkOptions *opt = &call->opt;
+
+	if (opt->on_conflict == DBU_CONFLICT_REJECT)
+	{
+		opt->on_conflict = DBU_CONFLICT_ERROR;
+		opt->reject_conflicts = true;
+	}
+	if (opt->on_error && opt->missing == DBU_MISSING_ERROR)
+		opt->missing = DBU_MISSING_REJECT;
+	if (opt->on_error || opt->reject_conflicts || opt->missing == DBU_MISSING_REJECT)
+	{
+		if (OidIsValid(opt->reject_to))
+			dbu_bulk_rejects_check_target(opt->reject_to);
+		dbu_bulk_rejects_begin(call);
+		return;
+	}
+	if (opt->max_errors >= 0 || OidIsValid(opt->reject_to))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s has no meaning unless rows are rejected",
+						opt->max_errors >= 0 ? "max_errors" : "reject_to"),
+				 errhint("Set on_error to reject.")));
+}
+
 /* Rules between parameters. */
 static void
-check_together(const DbuBulkCall *call)
+check_together(DbuBulkCall *call)
 {
 	const DbuBulkOptions *opt = &call->opt;
 	bool		updates = opt->on_conflict == DBU_CONFLICT_UPDATE ||
@@ -184,6 +235,7 @@ check_together(const DbuBulkCall *call)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("update_columns has no meaning unless on_conflict updates"),
 				 errhint("Set on_conflict to update or update_if_changed.")));
+	settle_rejects(call);
 }
 
 void
@@ -217,6 +269,12 @@ dbu_bulk_options_from_args(DbuBulkCall *call, FunctionCallInfo fcinfo)
 			case OPTION_ROWS:
 				set_rows(option, place, PG_GETARG_INT32(arg));
 				break;
+			case OPTION_COUNT:
+				set_count(option, place, PG_GETARG_INT64(arg));
+				break;
+			case OPTION_TABLE:
+				*(Oid *) place = PG_GETARG_OID(arg);
+				break;
 			case OPTION_FLAG:
 				*(bool *) place = PG_GETARG_BOOL(arg);
 				break;
@@ -240,6 +298,14 @@ jsonb_string(const Option *option, const JsonbValue *value, const char *wanted)
 	if (value->type != jbvString)
 		error_option_type(option, wanted);
 	return pnstrdup(value->val.string.val, value->val.string.len);
+}
+
+static int64
+jsonb_number(const Option *option, const JsonbValue *value)
+{
+	if (value->type != jbvNumeric)
+		error_option_type(option, "a number");
+	return DatumGetInt64(DirectFunctionCall1(numeric_int8, NumericGetDatum(value->val.numeric)));
 }
 
 static List *
@@ -325,11 +391,14 @@ dbu_bulk_options_from_jsonb(DbuBulkCall *call, Datum options)
 				*(int *) place = word_index(option, jsonb_string(option, &value, "a string"));
 				break;
 			case OPTION_ROWS:
-				if (value.type != jbvNumeric)
-					error_option_type(option, "a number");
-				set_rows(option, place,
-						 DatumGetInt64(DirectFunctionCall1(numeric_int8,
-														   NumericGetDatum(value.val.numeric))));
+				set_rows(option, place, jsonb_number(option, &value));
+				break;
+			case OPTION_COUNT:
+				set_count(option, place, jsonb_number(option, &value));
+				break;
+			case OPTION_TABLE:
+				*(Oid *) place = DatumGetObjectId(DirectFunctionCall1(regclassin,
+																	  CStringGetDatum(jsonb_string(option, &value, "a string"))));
 				break;
 			case OPTION_FLAG:
 				if (value.type != jbvBool)

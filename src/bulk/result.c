@@ -58,9 +58,11 @@ dbu_bulk_result_form(DbuBulkCall *call, FunctionCallInfo fcinfo,
 				 errhint("Run ALTER EXTENSION dbutil UPDATE.")));
 
 	Assert(res->rows_in == res->inserted + res->updated + res->unchanged + res->deleted +
-		   res->conflicts + res->missing + res->suppressed);
+		   res->conflicts + res->missing + res->suppressed + res->rejected);
 
-	nulls[RESULT_JOB] = true;
+	nulls[RESULT_JOB] = call->rejects == NULL;
+	if (call->rejects != NULL)
+		values[RESULT_JOB] = CStringGetTextDatum(call->rejects->job);
 	values[RESULT_OP] = CStringGetTextDatum(dbu_bulk_op_names[call->op]);
 	values[RESULT_PATH] = CStringGetTextDatum("spi");
 	values[RESULT_PATH_REASON] = CStringGetTextDatum(dbu_bulk_route_reason(call, res->rows_in));
@@ -72,7 +74,7 @@ dbu_bulk_result_form(DbuBulkCall *call, FunctionCallInfo fcinfo,
 	values[RESULT_CONFLICTS] = Int64GetDatum(res->conflicts);
 	values[RESULT_MISSING] = Int64GetDatum(res->missing);
 	values[RESULT_SUPPRESSED] = Int64GetDatum(res->suppressed);
-	values[RESULT_REJECTED] = Int64GetDatum(0);
+	values[RESULT_REJECTED] = Int64GetDatum(res->rejected);
 	values[RESULT_CHUNKS] = Int64GetDatum(res->chunks);
 	values[RESULT_RETRIES] = Int64GetDatum(0);
 	values[RESULT_ELAPSED_MS] = Float8GetDatum(elapsed_ms);

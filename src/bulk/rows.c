@@ -15,12 +15,14 @@
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
+#include "funcapi.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/parse_coerce.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
@@ -48,6 +50,9 @@ typedef struct ArraySource
 	Conversion *conversions;	/* by position */
 	Datum	   *fields;
 	bool	   *field_nulls;
+	Datum		element;		/* the one being read, of element_type */
+	bool		element_null;
+	Oid			element_type;
 	DbuShape   *shape;
 	ExprContext *econtext;
 } ArraySource;
@@ -206,6 +211,7 @@ read_element(ArraySource *source, DbuRow *row, Datum element, bool isnull)
 
 	if (source->plain)
 	{
+		row->position = 0;
 		row->nulls[0] = isnull;
 		row->values[0] = convert(source, 0, element, &row->nulls[0]);
 		return;
@@ -229,6 +235,7 @@ read_element(ArraySource *source, DbuRow *row, Datum element, bool isnull)
 	{
 		int			field = source->conversions[i].field;
 
+		row->position = i;
 		row->nulls[i] = source->field_nulls[field];
 		row->values[i] = convert(source, i, source->fields[field], &row->nulls[i]);
 	}
@@ -247,6 +254,8 @@ next_element(DbuSource *pub, DbuRow *row)
 	if (!array_iterate(source->iterator, &element, &isnull))
 		return false;
 	row->ord++;
+	source->element = element;
+	source->element_null = isnull;
 	if (isnull && !(source->plain && call->op == DBU_BULK_INSERT))
 		ereport(ERROR,
 				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
@@ -261,6 +270,24 @@ next_element(DbuSource *pub, DbuRow *row)
 	error_context_stack = context.previous;
 	row->shape = source->shape;
 	return true;
+}
+
+/* The element as it was given: its fields by name, or the value of its column. */
+static Datum
+describe_element(DbuSource *pub, DbuRow *row)
+{
+	ArraySource *source = (ArraySource *) pub;
+	TupleDesc	desc;
+
+	if (source->element_null && !source->plain)
+		return DirectFunctionCall1(jsonb_in, CStringGetDatum("null"));
+	if (!source->plain)
+		return dbu_bulk_row_as_jsonb(source->element);
+	desc = CreateTemplateTupleDesc(1);
+	TupleDescInitEntry(desc, 1, pub->call->columns[0]->name, source->element_type, -1, 0);
+	BlessTupleDesc(desc);
+	return dbu_bulk_row_as_jsonb(HeapTupleGetDatum(heap_form_tuple(desc, &source->element,
+																   &source->element_null)));
 }
 
 /* Are the elements values of one column: of a one-column key, or of the one to insert? */
@@ -327,6 +354,8 @@ dbu_bulk_rows_open(DbuBulkCall *call, Datum rows)
 	dbu_bulk_key_resolve(call);
 	source->pub.call = call;
 	source->pub.next = next_element;
+	source->pub.describe = describe_element;
+	source->element_type = element;
 	source->iterator = array_create_iterator(array, 0, NULL);
 	source->econtext = CreateStandaloneExprContext();
 

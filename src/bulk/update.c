@@ -59,6 +59,8 @@ dry_run(DbuBulkCall *call, DbuBatch *batch, bool sets)
 	open = dbu_bulk_count(batch, DBU_ROW_OPEN);
 	if (call->opt.missing == DBU_MISSING_INSERT)
 		res->inserted += open;
+	else if (call->opt.missing == DBU_MISSING_REJECT)
+		dbu_bulk_reject_missing(call, batch);
 	else
 		res->missing += open;
 	if (call->opt.missing == DBU_MISSING_ERROR && open > 0)
@@ -133,6 +135,9 @@ dbu_bulk_update_flush(DbuBulkCall *call, DbuBatch *batch)
 			break;
 		case DBU_MISSING_ERROR:
 			error_missing(call, batch);
+			break;
+		case DBU_MISSING_REJECT:
+			dbu_bulk_reject_missing(call, batch);
 			break;
 		case DBU_MISSING_INSERT:
 			insert_missing(call, batch);

@@ -168,6 +168,24 @@ typedef void RTEPermissionInfo;
 #define dbu_blk_write_ms(b) INSTR_TIME_GET_MILLISEC((b)->blk_write_time)
 #endif
 
+/* A row can be told from the one it replaces when indexes are asked: 18. */
+#if PG_VERSION_NUM >= 180000
+#define dbu_exec_check_index_constraints(relinfo, slot, estate, conflict, arbiters) \
+	ExecCheckIndexConstraints(relinfo, slot, estate, conflict, NULL, arbiters)
+#else
+#define dbu_exec_check_index_constraints(relinfo, slot, estate, conflict, arbiters) \
+	ExecCheckIndexConstraints(relinfo, slot, estate, conflict, arbiters)
+#endif
+
+/* Constraints may be declared and not enforced from 18 on. */
+#if PG_VERSION_NUM >= 180000
+#define dbu_check_is_enforced(check) ((check)->ccenforced)
+#define dbu_foreign_key_is_enforced(key) ((key)->conenforced)
+#else
+#define dbu_check_is_enforced(check) true
+#define dbu_foreign_key_is_enforced(key) true
+#endif
+
 /* Hidden visibility is PGXS' default from 16 on; 15 exports everything. */
 #ifndef PGDLLEXPORT
 #define PGDLLEXPORT
