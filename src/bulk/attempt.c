@@ -57,7 +57,7 @@ check_statement(DbuBulkCall *call, DbuBatch *batch)
 
 /*
  * A batch of its own of the rows of another one from .. to - 1 (from 0) that
- * are open.  It lives in the slice; the caller ends its store.
+ * are open.  It lives in the slice; the caller frees it.
  */
 DbuBatch *
 dbu_bulk_piece(DbuBulkCall *call, DbuBatch *batch, int64 from, int64 to)
@@ -90,12 +90,22 @@ dbu_bulk_piece(DbuBulkCall *call, DbuBatch *batch, int64 from, int64 to)
 	return piece;
 }
 
-static void
-free_piece(DbuBatch *piece)
+void
+dbu_bulk_piece_free(DbuBatch *piece)
 {
 	tuplestore_end(piece->store);
 	pfree(piece->states);
 	pfree(piece);
+}
+
+/* The chunk is about to be committed: what is deferred to that is to fail now. */
+static void
+check_deferred(void)
+{
+	int			rc = SPI_execute("SET CONSTRAINTS ALL IMMEDIATE", false, 0);
+
+	if (rc < 0)
+		elog(ERROR, "SPI_execute failed: %s", SPI_result_code_string(rc));
 }
 
 /* Write all of batch or nothing: the error then, else NULL. */
@@ -119,6 +129,8 @@ attempt(DbuBulkCall *call, DbuBatch *batch, DbuFlush flush)
 	{
 		MemoryContextSwitchTo(work);
 		flush(call, batch);
+		if (call->batches != NULL)
+			check_deferred();
 		ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
@@ -179,7 +191,7 @@ search(DbuBulkCall *call, DbuBatch *batch, DbuFlush flush, int64 from, int64 to)
 		reject_single(call, piece, error);
 		error = NULL;
 	}
-	free_piece(piece);
+	dbu_bulk_piece_free(piece);
 	if (error != NULL)
 	{
 		int64		middle = from + (to - from) / 2;
@@ -252,6 +264,6 @@ dbu_bulk_attempt(DbuBulkCall *call, DbuBatch *batch, DbuFlush flush)
 			search_all(call, rest, flush);
 	}
 	if (rest != batch)
-		free_piece(rest);
+		dbu_bulk_piece_free(rest);
 	dbu_bulk_reject_limit(call);
 }

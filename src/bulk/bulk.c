@@ -15,6 +15,7 @@
 
 #include "catalog/pg_type.h"
 #include "executor/instrument.h"
+#include "funcapi.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/jsonb.h"
@@ -97,8 +98,8 @@ open_source(DbuBulkCall *call, FunctionCallInfo fcinfo)
 }
 
 /* Feed all rows; an error that leaves leaves no subtransaction of ours behind. */
-static void
-run_call(DbuBulkCall *call, DbuSource *source, DbuFlush flush)
+void
+dbu_bulk_run_call(DbuBulkCall *call, DbuSource *source, DbuFlush flush)
 {
 	if (call->rejects == NULL)
 	{
@@ -133,6 +134,7 @@ bulk_call(FunctionCallInfo fcinfo, DbuBulkOp op,
 	uint64		wal = pgWalUsage.wal_bytes;
 	MemoryContext caller = CurrentMemoryContext;
 	MemoryContext spi;
+	TupleDesc	desc;
 	Datum		result;
 
 	INSTR_TIME_SET_CURRENT(start);
@@ -147,13 +149,17 @@ bulk_call(FunctionCallInfo fcinfo, DbuBulkOp op,
 	call = dbu_bulk_call_begin(op, PG_GETARG_OID(0));
 	dbu_bulk_options_from_args(call, fcinfo);
 	source = open_source(call, fcinfo);
-	run_call(call, source, flush);
+	dbu_bulk_run_call(call, source, flush);
 
 	INSTR_TIME_SET_CURRENT(end);
 	INSTR_TIME_SUBTRACT(end, start);
+	call->res.elapsed_ms = INSTR_TIME_GET_MILLISEC(end);
+	call->res.wal_bytes = pgWalUsage.wal_bytes - wal;
 	spi = MemoryContextSwitchTo(caller);
-	result = dbu_bulk_result_form(call, fcinfo, INSTR_TIME_GET_MILLISEC(end),
-								  pgWalUsage.wal_bytes - wal);
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	result = dbu_bulk_result_form(desc, op, call->rejects ? call->rejects->job : NULL,
+								  dbu_bulk_route_reason(call, call->res.rows_in), &call->res);
 	MemoryContextSwitchTo(spi);
 	SPI_finish();
 	return result;

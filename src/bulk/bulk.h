@@ -87,6 +87,13 @@ typedef enum DbuMissing
 	DBU_MISSING_INSERT
 } DbuMissing;
 
+typedef enum DbuLocked
+{
+	DBU_LOCKED_WAIT,
+	DBU_LOCKED_SKIP,
+	DBU_LOCKED_ERROR
+} DbuLocked;
+
 /* Lists hold char *; NIL and NULL mean "not given". */
 typedef struct DbuBulkOptions
 {
@@ -102,6 +109,7 @@ typedef struct DbuBulkOptions
 	bool		skip_unchanged;
 	int			missing;		/* DbuMissing */
 	int			on_error;		/* 1: rows that fail are rejected */
+	int			locked;			/* DbuLocked */
 	bool		reject_conflicts;	/* on_conflict is "reject" */
 	int64		max_errors;		/* -1: not given */
 	Oid			reject_to;		/* InvalidOid: not given */
@@ -177,6 +185,7 @@ typedef enum DbuPlanKind
 	DBU_PLAN_WRITE,
 	DBU_PLAN_MATCH,				/* which rows have a match in the target? */
 	DBU_PLAN_INSERT_MISSING,
+	DBU_PLAN_LOCK,
 	DBU_PLAN_KINDS
 } DbuPlanKind;
 
@@ -223,6 +232,10 @@ typedef struct DbuBulkResult
 	int64		suppressed;
 	int64		rejected;
 	int64		chunks;
+	int64		retries;
+	double		elapsed_ms;
+	double		throttled_ms;
+	uint64		wal_bytes;
 	int64		first_error_ord;	/* 0: none */
 	const char *first_sqlstate;
 	char	   *first_message;
@@ -257,6 +270,7 @@ typedef struct DbuBulkCall
 	ExprContext *default_econtext;
 	int			nplans;
 	List	   *update_columns;	/* DbuColumn *: opt.update_columns, looked up */
+	struct DbuBatches *batches; /* NULL: not a chunk of a procedure */
 	DbuRejects *rejects;		/* NULL: the first bad row ends the call */
 	MemoryContext mcxt;			/* of the call */
 	MemoryContext slice_mcxt;	/* of the slice being filled */
@@ -273,6 +287,19 @@ typedef struct DbuRow
 	int			position;		/* being read, -1: none; to tell of errors */
 } DbuRow;
 
+/* Rows of a query, or in columns, as a source reads them. */
+typedef struct DbuTuples DbuTuples;
+struct DbuTuples
+{
+	TupleDesc	desc;			/* blessed */
+	bool		(*next) (DbuTuples *tuples, HeapTuple *tuple);
+	void		(*fill) (DbuTuples *tuples);	/* outside the guard, if they want; or NULL */
+	SPITupleTable *table;
+	uint64		position;		/* in table */
+	Portal		cursor;			/* or NULL */
+	void	   *columns;		/* columns.c */
+};
+
 /* What to do with a batch: write it. */
 typedef void (*DbuFlush) (DbuBulkCall *call, DbuBatch *batch);
 
@@ -283,6 +310,7 @@ struct DbuSource
 	bool		(*next) (DbuSource *source, DbuRow *row);
 	/* the row that could not be read, as jsonb; may find row->position */
 	Datum		(*describe) (DbuSource *source, DbuRow *row);
+	DbuTuples  *tuples;			/* what it reads, if that is a query */
 	DbuBulkCall *call;
 	DbuRow		row;
 };
@@ -291,10 +319,12 @@ struct DbuSource
 extern const DbuModule dbu_bulk_module;
 extern int	dbu_bulk_chunk_rows;	/* dbutil.bulk_chunk_rows */
 extern DbuBulkCall *dbu_bulk_call_begin(DbuBulkOp op, Oid relid);
+extern void dbu_bulk_run_call(DbuBulkCall *call, DbuSource *source, DbuFlush flush);
 extern const char *const dbu_bulk_op_names[];
 
 /* options.c */
 extern void dbu_bulk_options_from_args(DbuBulkCall *call, FunctionCallInfo fcinfo);
+extern void dbu_bulk_options_for_batches(DbuBulkCall *call, FunctionCallInfo fcinfo, int arg);
 extern void dbu_bulk_options_from_jsonb(DbuBulkCall *call, Datum options);
 
 /* target.c */
@@ -335,7 +365,14 @@ extern bool dbu_bulk_default_is_stable(DbuBulkCall *call, int position);
 extern Datum dbu_bulk_default_value(DbuBulkCall *call, int position, bool *isnull);
 extern void dbu_bulk_default_reset(DbuBulkCall *call);
 
+/* query.c, columns.c */
+extern DbuTuples *dbu_bulk_tuples_of_result(SPITupleTable *table);
+extern DbuTuples *dbu_bulk_tuples_of_query(const char *sql);
+extern bool dbu_bulk_tuples_want(const DbuTuples *tuples);
+extern void dbu_bulk_tuples_end(DbuTuples *tuples);
+
 /* rows.c, json.c */
+extern DbuSource *dbu_bulk_tuples_open(DbuBulkCall *call, DbuTuples *tuples);
 extern DbuSource *dbu_bulk_rows_open(DbuBulkCall *call, Datum rows);
 extern DbuSource *dbu_bulk_json_open(DbuBulkCall *call, Datum rows);
 
@@ -374,6 +411,7 @@ struct DbuRejects
 	List	   *first;			/* texts of the first ones, in the call's context */
 };
 
+extern char *dbu_bulk_new_job(void);
 extern void dbu_bulk_rejects_begin(DbuBulkCall *call);
 extern void dbu_bulk_rejects_end(DbuBulkCall *call);
 extern bool dbu_bulk_rejectable(const DbuBulkCall *call, int sqlerrcode);
@@ -396,6 +434,7 @@ extern void dbu_bulk_rejects_store(DbuBulkCall *call);
 /* attempt.c */
 extern void dbu_bulk_attempt(DbuBulkCall *call, DbuBatch *batch, DbuFlush flush);
 extern DbuBatch *dbu_bulk_piece(DbuBulkCall *call, DbuBatch *batch, int64 from, int64 to);
+extern void dbu_bulk_piece_free(DbuBatch *piece);
 
 /* judge.c, judge_unique.c, judge_foreign.c */
 typedef struct DbuJudge DbuJudge;
@@ -430,13 +469,16 @@ extern bool dbu_bulk_run_counted(SPIPlanPtr plan, EphemeralNamedRelation rows, D
 extern void dbu_bulk_check(DbuBulkCall *call, DbuBatch *batch, const char *sql);
 extern void dbu_bulk_ask(DbuBulkCall *call, DbuBatch *batch, const char *sql, DbuRowState state);
 extern void dbu_bulk_unregister_rows(void);
+extern void dbu_bulk_set_off(const char *name);
 
 /* sql.c */
 extern char *dbu_bulk_insert_sql(DbuBulkCall *call, DbuShape *shape);
 extern char *dbu_bulk_insert_missing_sql(DbuBulkCall *call, DbuShape *shape);
 extern char *dbu_bulk_update_sql(DbuBulkCall *call, DbuShape *shape);
 extern char *dbu_bulk_delete_sql(DbuBulkCall *call, DbuShape *shape);
+extern char *dbu_bulk_lock_sql(DbuBulkCall *call, DbuShape *shape);
 extern char *dbu_bulk_match_sql(DbuBulkCall *call, DbuShape *shape);
+extern void dbu_bulk_append_match(StringInfo sql, const DbuBulkCall *call, const char *target, const char *rows);
 extern bool dbu_bulk_sets(DbuBulkCall *call, const DbuShape *shape, int position);
 extern bool dbu_bulk_sets_any(DbuBulkCall *call, const DbuShape *shape);
 extern bool dbu_bulk_compares(DbuBulkCall *call, const DbuShape *shape);
@@ -452,6 +494,7 @@ extern void dbu_bulk_delete_flush(DbuBulkCall *call, DbuBatch *batch);
 /* match.c */
 extern void dbu_bulk_match(DbuBulkCall *call, DbuBatch *batch, DbuRowState state);
 extern void dbu_bulk_settle_open(DbuBulkCall *call, DbuBatch *batch, DbuRowState matched);
+extern DbuBatch *dbu_bulk_lock(DbuBulkCall *call, DbuBatch *batch);
 extern void dbu_bulk_settle_rule(DbuBulkCall *call, DbuBatch *batch, int64 *done, int64 processed);
 extern void dbu_bulk_note_error(DbuBulkCall *call, int64 ord, const char *sqlstate, char *message);
 
@@ -461,7 +504,8 @@ extern int64 dbu_bulk_slice_limit(const DbuBulkCall *call);
 extern const char *dbu_bulk_one_statement(const DbuBulkCall *call, bool *strict);
 
 /* result.c */
-extern Datum dbu_bulk_result_form(DbuBulkCall *call, FunctionCallInfo fcinfo,
-								  double elapsed_ms, uint64 wal_bytes);
+extern Datum dbu_bulk_result_form(TupleDesc desc, DbuBulkOp op, const char *job,
+								  const char *path_reason, const DbuBulkResult *res);
+extern void dbu_bulk_result_add(DbuBulkResult *sum, const DbuBulkResult *more);
 
 #endif							/* DBU_BULK_BULK_H */

@@ -91,7 +91,7 @@ register_batch(DbuBulkCall *call, DbuBatch *batch)
 	rel->md.enrtype = ENR_NAMED_TUPLESTORE;
 	rel->md.enrtuples = batch->nrows;
 	rel->reldata = batch->store;
-	/* what SPI keeps of it lives as long as the call */
+	/* SPI keeps its list of them as long as the connection lasts, as the call does */
 	oldcxt = MemoryContextSwitchTo(call->mcxt);
 	rc = SPI_register_relation(rel);
 	MemoryContextSwitchTo(oldcxt);
@@ -161,8 +161,9 @@ get_plan(DbuBulkCall *call, DbuShape *shape, DbuPlanKind kind,
 	return plan;
 }
 
-static void
-set_off(const char *name)
+/* A setting of the planner, until the nest ends. */
+void
+dbu_bulk_set_off(const char *name)
 {
 	(void) set_config_option(name, "off", PGC_USERSET, PGC_S_SESSION,
 							 GUC_ACTION_SAVE, true, 0, false);
@@ -175,12 +176,12 @@ make_nested_loop(DbuPlan *plan)
 	int			nest = NewGUCNestLevel();
 	CachedPlan *cached;
 
-	set_off("enable_hashjoin");
-	set_off("enable_mergejoin");
-	set_off("enable_seqscan");
-	set_off("enable_material");
+	dbu_bulk_set_off("enable_hashjoin");
+	dbu_bulk_set_off("enable_mergejoin");
+	dbu_bulk_set_off("enable_seqscan");
+	dbu_bulk_set_off("enable_material");
 	/* what is switched off counts as very expensive, which would call for jit */
-	set_off("jit");
+	dbu_bulk_set_off("jit");
 	cached = SPI_plan_get_cached_plan(plan->plan);
 	if (cached != NULL)
 		ReleaseCachedPlan(cached, NULL);

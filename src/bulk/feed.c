@@ -49,6 +49,20 @@ begin_batch(DbuShape *shape)
 }
 
 static void
+write_batch(Feed *feed, DbuBatch *batch)
+{
+	DbuBulkCall *call = feed->call;
+	DbuBatch   *free = dbu_bulk_lock(call, batch);
+
+	if (call->rejects != NULL)
+		dbu_bulk_attempt(call, free, feed->flush);
+	else
+		feed->flush(call, free);
+	if (free != batch)
+		dbu_bulk_piece_free(free);
+}
+
+static void
 flush_open(Feed *feed)
 {
 	DbuBatch   *batch = feed->open;
@@ -62,10 +76,7 @@ flush_open(Feed *feed)
 	feed->call->nbatches++;
 	if (batch->shape_ids != NULL)
 		dbu_bulk_unite(feed->call, batch);
-	if (feed->call->rejects != NULL)
-		dbu_bulk_attempt(feed->call, batch, feed->flush);
-	else
-		feed->flush(feed->call, batch);
+	write_batch(feed, batch);
 	MemoryContextSwitchTo(oldcxt);
 	tuplestore_end(batch->store);
 	pfree(batch->states);
@@ -365,6 +376,11 @@ next_row(DbuBulkCall *call, DbuSource *source, DbuRow *row)
 {
 	if (source == NULL)
 		return false;
+	if (source->tuples != NULL && dbu_bulk_tuples_want(source->tuples))
+	{
+		dbu_bulk_guard_end(call);
+		source->tuples->fill(source->tuples);
+	}
 	if (call->rejects != NULL)
 		return dbu_bulk_reject_read(call, source, row, read_row);
 	return read_row(call, source, row);

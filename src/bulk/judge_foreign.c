@@ -70,7 +70,8 @@ describe_key(DbuBulkCall *call, DbuBatch *batch, const ForeignKeyCacheInfo *info
 		if (key->positions[i] < 0)
 			return false;
 	}
-	return !is_deferred(info->conoid, &key->name);
+	/* a chunk of a procedure is a transaction */
+	return !is_deferred(info->conoid, &key->name) || call->batches != NULL;
 }
 
 static char *
@@ -258,7 +259,7 @@ judge_key(DbuBulkCall *call, DbuBatch *batch, const ForeignKey *key)
 		piece = dbu_bulk_piece(call, batch, 0, batch->nrows);
 		ask_as_owner(call, piece, key, sql);
 		told = tell_orphans(call, batch, piece, key);
-		tuplestore_end(piece->store);
+		dbu_bulk_piece_free(piece);
 		rejected += told;
 	} while (key->own && told > 0);
 	return rejected;

@@ -40,6 +40,42 @@ dbu_bulk_settle_open(DbuBulkCall *call, DbuBatch *batch, DbuRowState matched)
 }
 
 /*
+ * Where the call does not wait for locks: lock what can be had, and answer a
+ * batch without the rows whose match somebody else has locked, which count as
+ * conflicts.  It is batch itself where none is left out, else the caller frees
+ * it.
+ */
+DbuBatch *
+dbu_bulk_lock(DbuBulkCall *call, DbuBatch *batch)
+{
+	DbuRun		run = {.answer = DBU_ANSWER_POS,.state = DBU_ROW_DONE};
+	int64		locked = 0;
+
+	if (call->opt.locked == DBU_LOCKED_WAIT || call->opt.dry_run || batch->nrows == 0)
+		return batch;
+	dbu_bulk_guard_end(call);
+	run.steer = dbu_bulk_key_steers(call, batch->nrows);
+	dbu_bulk_run(call, batch, DBU_PLAN_LOCK, dbu_bulk_lock_sql, &run);
+	if (call->opt.locked == DBU_LOCKED_SKIP && dbu_bulk_count(batch, DBU_ROW_OPEN) > 0)
+	{
+		DbuBatch   *rest = dbu_bulk_left_over(call, batch);
+
+		dbu_bulk_match(call, rest, DBU_ROW_SUPPRESSED);
+		tuplestore_end(rest->store);
+		pfree(rest);
+	}
+	for (int64 i = 0; i < batch->nstates; i++)
+	{
+		if (batch->states[i] == DBU_ROW_DONE || batch->states[i] == DBU_ROW_OPEN)
+			batch->states[i] = DBU_ROW_OPEN;
+		else
+			locked++;
+	}
+	call->res.conflicts += locked;
+	return locked > 0 ? dbu_bulk_piece(call, batch, 0, batch->nrows) : batch;
+}
+
+/*
  * Counters for an update or delete of a relation with rules: what a rule made
  * of the statement only tells a number of rows.  Rows that have no match
  * afterwards count as missing, as far as they were not processed.

@@ -43,6 +43,7 @@ static const char *const duplicates_words[] = {"error", "first", "last", NULL};
 static const char *const nulls_words[] = {"set", "keep", NULL};
 static const char *const update_missing_words[] = {"ignore", "error", "reject", "insert", NULL};
 static const char *const delete_missing_words[] = {"ignore", "error", "reject", NULL};
+static const char *const locked_words[] = {"wait", "skip", "error", NULL};
 static const char *const on_error_words[] = {"abort", "reject", NULL};
 
 #define FIELD(field) offsetof(DbuBulkOptions, field)
@@ -68,6 +69,7 @@ static const Option update_options[] = {
 	{"nulls", OPTION_WORD, FIELD(nulls_keep), nulls_words},
 	{"skip_unchanged", OPTION_FLAG, FIELD(skip_unchanged)},
 	{"missing", OPTION_WORD, FIELD(missing), update_missing_words},
+	{"locked", OPTION_WORD, FIELD(locked), locked_words},
 	{"on_error", OPTION_WORD, FIELD(on_error), on_error_words},
 	{"max_errors", OPTION_COUNT, FIELD(max_errors)},
 	{"chunk_rows", OPTION_ROWS, FIELD(chunk_rows)},
@@ -79,11 +81,30 @@ static const Option update_options[] = {
 static const Option delete_options[] = {
 	{"key", OPTION_NAMES, FIELD(key)},
 	{"missing", OPTION_WORD, FIELD(missing), delete_missing_words},
+	{"locked", OPTION_WORD, FIELD(locked), locked_words},
 	{"on_error", OPTION_WORD, FIELD(on_error), on_error_words},
 	{"max_errors", OPTION_COUNT, FIELD(max_errors)},
 	{"chunk_rows", OPTION_ROWS, FIELD(chunk_rows)},
 	{"dry_run", OPTION_FLAG, FIELD(dry_run)},
 	{"reject_to", OPTION_TABLE, FIELD(reject_to)},
+	{NULL}
+};
+
+/* Of the procedures; the others are not options of a call. */
+static const Option insert_batches_options[] = {
+	{"on_conflict", OPTION_WORD, FIELD(on_conflict), on_conflict_words},
+	{"conflict_columns", OPTION_NAMES, FIELD(conflict_columns)},
+	{"conflict_constraint", OPTION_NAME, FIELD(conflict_constraint)},
+	{"update_columns", OPTION_NAMES, FIELD(update_columns)},
+	{"duplicates", OPTION_WORD, FIELD(duplicates), duplicates_words},
+	{"on_error", OPTION_WORD, FIELD(on_error), on_error_words},
+	{"max_errors", OPTION_COUNT, FIELD(max_errors)},
+	{"reject_to", OPTION_TABLE, FIELD(reject_to)},
+	{NULL}
+};
+
+static const Option write_batches_options[] = {
+	{"locked", OPTION_WORD, FIELD(locked), locked_words},
 	{NULL}
 };
 
@@ -238,12 +259,11 @@ check_together(DbuBulkCall *call)
 	settle_rejects(call);
 }
 
-void
-dbu_bulk_options_from_args(DbuBulkCall *call, FunctionCallInfo fcinfo)
+/* The arguments from arg on are the options in this order. */
+static void
+options_from_args(DbuBulkCall *call, FunctionCallInfo fcinfo, int arg, const Option *options)
 {
-	int			arg = 2;
-
-	for (const Option *option = options_of[call->op]; option->name; option++, arg++)
+	for (const Option *option = options; option->name; option++, arg++)
 	{
 		void	   *place = (char *) &call->opt + option->offset;
 
@@ -281,6 +301,19 @@ dbu_bulk_options_from_args(DbuBulkCall *call, FunctionCallInfo fcinfo)
 		}
 	}
 	check_together(call);
+}
+
+void
+dbu_bulk_options_from_args(DbuBulkCall *call, FunctionCallInfo fcinfo)
+{
+	options_from_args(call, fcinfo, 2, options_of[call->op]);
+}
+
+void
+dbu_bulk_options_for_batches(DbuBulkCall *call, FunctionCallInfo fcinfo, int arg)
+{
+	options_from_args(call, fcinfo, arg,
+					  call->op == DBU_BULK_INSERT ? insert_batches_options : write_batches_options);
 }
 
 static void

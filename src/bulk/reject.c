@@ -40,13 +40,19 @@
 /* Rejects are written when so many have been gathered. */
 #define MAX_PENDING 1000
 
+/* A name for a job that the caller does not name. */
+char *
+dbu_bulk_new_job(void)
+{
+	return DatumGetCString(DirectFunctionCall1(uuid_out, DirectFunctionCall1(gen_random_uuid, (Datum) 0)));
+}
+
 void
 dbu_bulk_rejects_begin(DbuBulkCall *call)
 {
 	DbuRejects *rejects = palloc0(sizeof(DbuRejects));
 
-	rejects->job = DatumGetCString(DirectFunctionCall1(uuid_out,
-													   DirectFunctionCall1(gen_random_uuid, (Datum) 0)));
+	rejects->job = dbu_bulk_new_job();
 	rejects->mcxt = AllocSetContextCreate(call->mcxt, "dbutil bulk rejects", ALLOCSET_DEFAULT_SIZES);
 	call->rejects = rejects;
 }

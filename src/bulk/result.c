@@ -40,16 +40,12 @@ enum
 };
 
 Datum
-dbu_bulk_result_form(DbuBulkCall *call, FunctionCallInfo fcinfo,
-					 double elapsed_ms, uint64 wal_bytes)
+dbu_bulk_result_form(TupleDesc desc, DbuBulkOp op, const char *job, const char *path_reason,
+					 const DbuBulkResult *res)
 {
-	const DbuBulkResult *res = &call->res;
 	Datum		values[RESULT_NCOLUMNS];
 	bool		nulls[RESULT_NCOLUMNS] = {0};
-	TupleDesc	desc;
 
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be a row type");
 	if (desc->natts != RESULT_NCOLUMNS)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
@@ -60,12 +56,12 @@ dbu_bulk_result_form(DbuBulkCall *call, FunctionCallInfo fcinfo,
 	Assert(res->rows_in == res->inserted + res->updated + res->unchanged + res->deleted +
 		   res->conflicts + res->missing + res->suppressed + res->rejected);
 
-	nulls[RESULT_JOB] = call->rejects == NULL;
-	if (call->rejects != NULL)
-		values[RESULT_JOB] = CStringGetTextDatum(call->rejects->job);
-	values[RESULT_OP] = CStringGetTextDatum(dbu_bulk_op_names[call->op]);
+	nulls[RESULT_JOB] = job == NULL;
+	if (job != NULL)
+		values[RESULT_JOB] = CStringGetTextDatum(job);
+	values[RESULT_OP] = CStringGetTextDatum(dbu_bulk_op_names[op]);
 	values[RESULT_PATH] = CStringGetTextDatum("spi");
-	values[RESULT_PATH_REASON] = CStringGetTextDatum(dbu_bulk_route_reason(call, res->rows_in));
+	values[RESULT_PATH_REASON] = CStringGetTextDatum(path_reason);
 	values[RESULT_ROWS_IN] = Int64GetDatum(res->rows_in);
 	values[RESULT_INSERTED] = Int64GetDatum(res->inserted);
 	values[RESULT_UPDATED] = Int64GetDatum(res->updated);
@@ -76,10 +72,10 @@ dbu_bulk_result_form(DbuBulkCall *call, FunctionCallInfo fcinfo,
 	values[RESULT_SUPPRESSED] = Int64GetDatum(res->suppressed);
 	values[RESULT_REJECTED] = Int64GetDatum(res->rejected);
 	values[RESULT_CHUNKS] = Int64GetDatum(res->chunks);
-	values[RESULT_RETRIES] = Int64GetDatum(0);
-	values[RESULT_ELAPSED_MS] = Float8GetDatum(elapsed_ms);
-	values[RESULT_WAL_BYTES] = Int64GetDatum((int64) wal_bytes);
-	values[RESULT_THROTTLED_MS] = Float8GetDatum(0);
+	values[RESULT_RETRIES] = Int64GetDatum(res->retries);
+	values[RESULT_ELAPSED_MS] = Float8GetDatum(res->elapsed_ms);
+	values[RESULT_WAL_BYTES] = Int64GetDatum((int64) res->wal_bytes);
+	values[RESULT_THROTTLED_MS] = Float8GetDatum(res->throttled_ms);
 	nulls[RESULT_FIRST_ERROR_ORD] = res->first_error_ord == 0;
 	values[RESULT_FIRST_ERROR_ORD] = Int64GetDatum(res->first_error_ord);
 	nulls[RESULT_FIRST_SQLSTATE] = res->first_sqlstate == NULL;
@@ -91,4 +87,25 @@ dbu_bulk_result_form(DbuBulkCall *call, FunctionCallInfo fcinfo,
 	values[RESULT_COMPLETE] = BoolGetDatum(res->complete);
 
 	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
+}
+
+/* Counters of a chunk; texts are copied. */
+void
+dbu_bulk_result_add(DbuBulkResult *sum, const DbuBulkResult *more)
+{
+	sum->rows_in += more->rows_in;
+	sum->inserted += more->inserted;
+	sum->updated += more->updated;
+	sum->unchanged += more->unchanged;
+	sum->deleted += more->deleted;
+	sum->conflicts += more->conflicts;
+	sum->missing += more->missing;
+	sum->suppressed += more->suppressed;
+	sum->rejected += more->rejected;
+	if (more->first_error_ord == 0 ||
+		(sum->first_error_ord != 0 && sum->first_error_ord <= more->first_error_ord))
+		return;
+	sum->first_error_ord = more->first_error_ord;
+	sum->first_sqlstate = pstrdup(more->first_sqlstate);
+	sum->first_message = pstrdup(more->first_message);
 }

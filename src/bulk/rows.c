@@ -241,6 +241,23 @@ read_element(ArraySource *source, DbuRow *row, Datum element, bool isnull)
 	}
 }
 
+/* The same for a query: its row as a value of its row type. */
+static bool
+next_of_query(ArraySource *source, Datum *element, bool *isnull)
+{
+	DbuTuples  *tuples = source->pub.tuples;
+	HeapTuple	tuple;
+	MemoryContext oldcxt;
+
+	if (!tuples->next(tuples, &tuple))
+		return false;
+	oldcxt = MemoryContextSwitchTo(source->econtext->ecxt_per_tuple_memory);
+	*element = heap_copy_tuple_as_datum(tuple, tuples->desc);
+	*isnull = false;
+	MemoryContextSwitchTo(oldcxt);
+	return true;
+}
+
 static bool
 next_element(DbuSource *pub, DbuRow *row)
 {
@@ -251,7 +268,8 @@ next_element(DbuSource *pub, DbuRow *row)
 	bool		isnull;
 
 	ResetExprContext(source->econtext);
-	if (!array_iterate(source->iterator, &element, &isnull))
+	if (!(source->pub.tuples ? next_of_query(source, &element, &isnull)
+		  : array_iterate(source->iterator, &element, &isnull)))
 		return false;
 	row->ord++;
 	source->element = element;
@@ -378,5 +396,23 @@ dbu_bulk_rows_open(DbuBulkCall *call, Datum rows)
 		dbu_bulk_columns_choose(call, source->desc, false);
 		prepare_conversions(source);
 	}
+	return &source->pub;
+}
+
+/* Rows of a query: its columns by name. */
+DbuSource *
+dbu_bulk_tuples_open(DbuBulkCall *call, DbuTuples *tuples)
+{
+	ArraySource *source = palloc0(sizeof(ArraySource));
+
+	dbu_bulk_key_resolve(call);
+	source->pub.call = call;
+	source->pub.next = next_element;
+	source->pub.describe = describe_element;
+	source->pub.tuples = tuples;
+	source->econtext = CreateStandaloneExprContext();
+	source->desc = tuples->desc;
+	dbu_bulk_columns_choose(call, source->desc, false);
+	prepare_conversions(source);
 	return &source->pub;
 }

@@ -58,19 +58,26 @@ dbu_bulk_returns_xmax(const DbuBulkCall *call, const DbuShape *shape)
 		dbu_bulk_sets_any((DbuBulkCall *) call, shape);
 }
 
-static void
-append_match(StringInfo sql, const DbuBulkCall *call)
+/* The keys are equal; target and rows are what the two are called there. */
+void
+dbu_bulk_append_match(StringInfo sql, const DbuBulkCall *call, const char *target, const char *rows)
 {
 	for (int k = 0; k < call->key->ncolumns; k++)
 	{
 		const char *quoted = call->key->columns[k]->quoted;
 		int			position = call->key->positions[k] + 1;
 
-		appendStringInfo(sql, "%s%st.%s %s s.c%d", k > 0 ? " AND " : "", call->key->nulls_equal ? "(" : "",
-						 quoted, call->key->equal[k], position);
+		appendStringInfo(sql, "%s%s%s.%s %s %s.c%d", k > 0 ? " AND " : "", call->key->nulls_equal ? "(" : "",
+						 target, quoted, call->key->equal[k], rows, position);
 		if (call->key->nulls_equal)
-			appendStringInfo(sql, " OR t.%s IS NULL AND s.c%d IS NULL)", quoted, position);
+			appendStringInfo(sql, " OR %s.%s IS NULL AND %s.c%d IS NULL)", target, quoted, rows, position);
 	}
+}
+
+static void
+append_match(StringInfo sql, const DbuBulkCall *call)
+{
+	dbu_bulk_append_match(sql, call, "t", "s");
 }
 
 /* The new value of a column that an update sets. */
@@ -231,6 +238,20 @@ dbu_bulk_delete_sql(DbuBulkCall *call, DbuShape *shape)
 	append_match(&sql, call);
 	if (!call->target->has_rule[DBU_BULK_DELETE])
 		appendStringInfoString(&sql, " RETURNING s.pos");
+	return sql.data;
+}
+
+/* Lock the matches of rows, without waiting. */
+char *
+dbu_bulk_lock_sql(DbuBulkCall *call, DbuShape *shape)
+{
+	StringInfoData sql;
+
+	initStringInfo(&sql);
+	appendStringInfo(&sql, "SELECT s.pos FROM " DBU_FEED_NAME " AS s, %s AS t WHERE ", call->target->sql_name);
+	append_match(&sql, call);
+	appendStringInfo(&sql, " FOR %s OF t %s", call->op == DBU_BULK_DELETE ? "UPDATE" : "NO KEY UPDATE",
+					 call->opt.locked == DBU_LOCKED_SKIP ? "SKIP LOCKED" : "NOWAIT");
 	return sql.data;
 }
 

@@ -186,6 +186,13 @@ typedef void RTEPermissionInfo;
 #define dbu_foreign_key_is_enforced(key) true
 #endif
 
+/* RETURNING in a raw UPDATE: a clause with options from 18 on. */
+#if PG_VERSION_NUM >= 180000
+#define dbu_update_returns(update) ((update)->returningClause != NULL)
+#else
+#define dbu_update_returns(update) ((update)->returningList != NIL)
+#endif
+
 /* Hidden visibility is PGXS' default from 16 on; 15 exports everything. */
 #ifndef PGDLLEXPORT
 #define PGDLLEXPORT

@@ -66,14 +66,14 @@ foreach my $type ('jsonb', 'json', 'text')
 {
 	my $id = { jsonb => 1, json => 2, text => 3 }->{$type};
 
-	like(fast_path("dbutil.bulk_update(regclass,$type,name[],name[],text,boolean,text,text,bigint,integer,boolean,regclass)",
-			'fast', qq([{"id": $id, "v": "$type"}]), undef, undef, 'set', 'f', 'ignore', 'abort', undef, undef, 'f', undef),
+	like(fast_path("dbutil.bulk_update(regclass,$type,name[],name[],text,boolean,text,text,text,bigint,integer,boolean,regclass)",
+			'fast', qq([{"id": $id, "v": "$type"}]), undef, undef, 'set', 'f', 'ignore', 'wait', 'abort', undef, undef, 'f', undef),
 		qr/^\(,update,/, "bulk_update of $type");
 	like(fast_path("dbutil.bulk_insert(regclass,$type,name[],text,name[],name,name[],text,text,bigint,integer,boolean,regclass)",
 			'fast', qq([{"id": 1$id, "v": "$type"}]), undef, 'error', undef, undef, undef, 'error', 'abort', undef, undef, 'f', undef),
 		qr/^\(,insert,/, "bulk_insert of $type");
-	like(fast_path("dbutil.bulk_delete(regclass,$type,name[],text,text,bigint,integer,boolean,regclass)",
-			'fast', "[@{[$id + 3]}]", undef, 'ignore', 'abort', undef, undef, 'f', undef),
+	like(fast_path("dbutil.bulk_delete(regclass,$type,name[],text,text,text,bigint,integer,boolean,regclass)",
+			'fast', "[@{[$id + 3]}]", undef, 'ignore', 'wait', 'abort', undef, undef, 'f', undef),
 		qr/^\(,delete,/, "bulk_delete of $type");
 }
 is($node->safe_psql('postgres', q(SELECT string_agg(id || coalesce(v, ''), ' ' ORDER BY id) FROM fast)),
