@@ -116,6 +116,7 @@ attempt(DbuBulkCall *call, DbuBatch *batch, DbuFlush flush)
 	DbuBulkResult saved = call->res;
 	int			pending = list_length(rejects->pending);
 	int			first = list_length(rejects->first);
+	int			returned = list_length(call->returned);
 	MemoryContext oldcxt = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	MemoryContext work = AllocSetContextCreate(call->slice_mcxt, "dbutil bulk attempt",
@@ -151,6 +152,7 @@ attempt(DbuBulkCall *call, DbuBatch *batch, DbuFlush flush)
 	call->res = saved;
 	rejects->pending = list_truncate(rejects->pending, pending);
 	rejects->first = list_truncate(rejects->first, first);
+	call->returned = list_truncate(call->returned, returned);
 	if (!dbu_bulk_rejectable(call, error->sqlerrcode))
 		ReThrowError(error);
 	return error;

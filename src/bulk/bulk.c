@@ -78,10 +78,14 @@ declared_type(FunctionCallInfo fcinfo, int arg)
 
 /* The rows in whatever form they came: jsonb, json, text or an array. */
 static DbuSource *
-open_source(DbuBulkCall *call, FunctionCallInfo fcinfo)
+open_rows(DbuBulkCall *call, FunctionCallInfo fcinfo)
 {
 	Oid			type = declared_type(fcinfo, 1);
-	Datum		rows = PG_GETARG_DATUM(1);
+	Datum		rows;
+
+	if (PG_ARGISNULL(1))
+		dbu_error_null_argument(call->op == DBU_BULK_DELETE ? "keys" : "rows");
+	rows = PG_GETARG_DATUM(1);
 
 	if (type == JSONOID || type == TEXTOID)
 	{
@@ -123,9 +127,14 @@ dbu_bulk_run_call(DbuBulkCall *call, DbuSource *source, DbuFlush flush)
 	PG_END_TRY();
 }
 
-static Datum
-bulk_call(FunctionCallInfo fcinfo, DbuBulkOp op,
-		  DbuFlush flush)
+/*
+ * A whole call: its first argument is the target, options reads the others but
+ * the rows, open the rows, and flush writes a batch of them.
+ */
+Datum
+dbu_bulk_call(FunctionCallInfo fcinfo, DbuBulkOp op,
+			  void (*options) (DbuBulkCall *call, FunctionCallInfo fcinfo),
+			  DbuSource *(*open) (DbuBulkCall *call, FunctionCallInfo fcinfo), DbuFlush flush)
 {
 	DbuBulkCall *call;
 	DbuSource  *source;
@@ -140,15 +149,12 @@ bulk_call(FunctionCallInfo fcinfo, DbuBulkOp op,
 	INSTR_TIME_SET_CURRENT(start);
 	if (PG_ARGISNULL(0))
 		dbu_error_null_argument("target");
-	if (PG_ARGISNULL(1))
-		dbu_error_null_argument(op == DBU_BULK_DELETE ? "keys" : "rows");
-
 	if (SPI_connect() != SPI_OK_CONNECT)
 		elog(ERROR, "SPI_connect failed");
 
 	call = dbu_bulk_call_begin(op, PG_GETARG_OID(0));
-	dbu_bulk_options_from_args(call, fcinfo);
-	source = open_source(call, fcinfo);
+	options(call, fcinfo);
+	source = open(call, fcinfo);
 	dbu_bulk_run_call(call, source, flush);
 
 	INSTR_TIME_SET_CURRENT(end);
@@ -168,17 +174,17 @@ bulk_call(FunctionCallInfo fcinfo, DbuBulkOp op,
 Datum
 dbutil_bulk_insert(PG_FUNCTION_ARGS)
 {
-	return bulk_call(fcinfo, DBU_BULK_INSERT, dbu_bulk_insert_flush);
+	return dbu_bulk_call(fcinfo, DBU_BULK_INSERT, dbu_bulk_options_from_args, open_rows, dbu_bulk_insert_flush);
 }
 
 Datum
 dbutil_bulk_update(PG_FUNCTION_ARGS)
 {
-	return bulk_call(fcinfo, DBU_BULK_UPDATE, dbu_bulk_update_flush);
+	return dbu_bulk_call(fcinfo, DBU_BULK_UPDATE, dbu_bulk_options_from_args, open_rows, dbu_bulk_update_flush);
 }
 
 Datum
 dbutil_bulk_delete(PG_FUNCTION_ARGS)
 {
-	return bulk_call(fcinfo, DBU_BULK_DELETE, dbu_bulk_delete_flush);
+	return dbu_bulk_call(fcinfo, DBU_BULK_DELETE, dbu_bulk_options_from_args, open_rows, dbu_bulk_delete_flush);
 }

@@ -22,6 +22,10 @@
  *		attempt.c	the same for a batch: try it, judge its rows, search it
  *		judge.c		rows that would break a constraint or a unique index
  *		judge_unique.c judge_foreign.c	its unique indexes and foreign keys
+ *		sources.c	more functions that insert: from a query, columns, COPY data
+ *		query.c columns.c copy.c	the rows of these
+ *		returning.c	an insert that tells what became of each row
+ *		batches.h	the procedures that commit chunk by chunk
  *		reject_store.c	where rejected rows are kept
  *		insert.c update.c delete.c	what to run over a batch, and what became of its rows
  *		result.c	counters -> dbutil.bulk_result
@@ -270,6 +274,8 @@ typedef struct DbuBulkCall
 	ExprContext *default_econtext;
 	int			nplans;
 	List	   *update_columns;	/* DbuColumn *: opt.update_columns, looked up */
+	bool		returns;		/* what became of each row is told */
+	List	   *returned;		/* DbuReturned * */
 	struct DbuBatches *batches; /* NULL: not a chunk of a procedure */
 	DbuRejects *rejects;		/* NULL: the first bad row ends the call */
 	MemoryContext mcxt;			/* of the call */
@@ -310,6 +316,7 @@ struct DbuSource
 	bool		(*next) (DbuSource *source, DbuRow *row);
 	/* the row that could not be read, as jsonb; may find row->position */
 	Datum		(*describe) (DbuSource *source, DbuRow *row);
+	bool		all_or_nothing; /* cannot be read on behind an error */
 	DbuTuples  *tuples;			/* what it reads, if that is a query */
 	DbuBulkCall *call;
 	DbuRow		row;
@@ -319,6 +326,9 @@ struct DbuSource
 extern const DbuModule dbu_bulk_module;
 extern int	dbu_bulk_chunk_rows;	/* dbutil.bulk_chunk_rows */
 extern DbuBulkCall *dbu_bulk_call_begin(DbuBulkOp op, Oid relid);
+extern Datum dbu_bulk_call(FunctionCallInfo fcinfo, DbuBulkOp op,
+						   void (*options) (DbuBulkCall *call, FunctionCallInfo fcinfo),
+						   DbuSource *(*open) (DbuBulkCall *call, FunctionCallInfo fcinfo), DbuFlush flush);
 extern void dbu_bulk_run_call(DbuBulkCall *call, DbuSource *source, DbuFlush flush);
 extern const char *const dbu_bulk_op_names[];
 
@@ -369,7 +379,9 @@ extern void dbu_bulk_default_reset(DbuBulkCall *call);
 extern DbuTuples *dbu_bulk_tuples_of_result(SPITupleTable *table);
 extern DbuTuples *dbu_bulk_tuples_of_query(const char *sql);
 extern bool dbu_bulk_tuples_want(const DbuTuples *tuples);
+extern DbuTuples *dbu_bulk_tuples_of_columns(const char *const *names, int n, const Oid *types, const Datum *arrays);
 extern void dbu_bulk_tuples_end(DbuTuples *tuples);
+extern DbuSource *dbu_bulk_copy_open(DbuBulkCall *call, Datum data, const char *format);
 
 /* rows.c, json.c */
 extern DbuSource *dbu_bulk_tuples_open(DbuBulkCall *call, DbuTuples *tuples);
@@ -431,6 +443,10 @@ extern void dbu_bulk_reject_limit(DbuBulkCall *call);
 extern void dbu_bulk_rejects_check_target(Oid relid);
 extern void dbu_bulk_rejects_store(DbuBulkCall *call);
 
+/* returning.c */
+extern void dbu_bulk_returned_slot(DbuBulkCall *call, TupleTableSlot *slot, const char *action);
+extern void dbu_bulk_returned_reject(DbuBulkCall *call, const DbuReject *reject);
+
 /* attempt.c */
 extern void dbu_bulk_attempt(DbuBulkCall *call, DbuBatch *batch, DbuFlush flush);
 extern DbuBatch *dbu_bulk_piece(DbuBulkCall *call, DbuBatch *batch, int64 from, int64 to);
@@ -456,6 +472,9 @@ typedef struct DbuRun
 	DbuRowState state;
 	bool		steer;			/* out of a join over the key make a nested loop */
 	bool		counted;		/* ON CONFLICT: run it where it tells what it did */
+	DestReceiver *dest;			/* what a counted statement returns goes there; or NULL */
+	bool		(*watch) (PlanState *state, void *context);	/* finds a node of its plan ... */
+	void	  **watched;		/* ... and puts it there, before it runs; or NULL */
 	int64		yes;			/* out */
 	int64		conflicts;		/* out, if still counted: rows that met another one ... */
 	int64		kept;			/* ... of these, left alone by DO UPDATE's condition */

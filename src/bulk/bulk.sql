@@ -89,6 +89,34 @@ CREATE FUNCTION dbutil.bulk_insert(target regclass, rows text,
 COMMENT ON FUNCTION dbutil.bulk_insert(regclass, text, name[], text, name[], name, name[], text, text, bigint, integer, boolean, regclass) IS
 	'insert or upsert rows in the caller''s transaction, with his rights. Call it in FROM: SELECT (f(...)).* would run it once for each column. rows: a JSON array of objects; an absent key is the columns default on insert and leaves it alone on update, null is NULL; it is read as jsonb, so a json column gets that form (of equal keys the last one), as text. columns: those to write, others in the rows are ignored. on_conflict: error | nothing | update | update_if_changed | reject (as error, and such a row is rejected), judged by conflict_columns or conflict_constraint, else by the primary key (nothing alone: by every unique index). update_columns: what an update sets, else all but the key. duplicates of that key within the rows: error (21000, unless on_conflict is error) | first | last. on_error: abort | reject (a row that fails is told in dbutil.bulk_rejects under the result''s job, the others are written; what is no row''s fault, such as a deadlock, is raised). max_errors: with more rejects than that the call fails (54000). reject_to: a table to tell rejects in, made LIKE dbutil.bulk_rejects, written with the caller''s rights. chunk_rows: rows a statement, else dbutil.bulk_chunk_rows, or one statement for all where slices would show in triggers or foreign keys (bulk_explain tells). dry_run: counts only, judged by the key; neither other constraints nor triggers are tried. Errors: those of INSERT, and 22004 a row or argument is NULL, 22023 bad argument, 22P02 no JSON, 42703 unknown column, 42804 types do not fit, 21000 duplicate key, 42704 no key, 0A000 rows that would update different columns where one statement is a must and chunk_rows is not given';
 
+CREATE FUNCTION dbutil.bulk_insert_columns(target regclass, columns name[], options jsonb, VARIADIC arrays "any")
+	RETURNS dbutil.bulk_result
+	LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'dbutil_bulk_insert_columns';
+COMMENT ON FUNCTION dbutil.bulk_insert_columns(regclass, name[], jsonb, "any") IS
+	'as bulk_insert(), with rows as one array for each of the columns named, all of one length. options: parameters of bulk_insert() by name, {} for none. Errors: those of bulk_insert(), and 2202E arrays of several dimensions or differing length, 42804 no array';
+
+CREATE FUNCTION dbutil.bulk_insert_query(target regclass, source text, options jsonb DEFAULT '{}')
+	RETURNS dbutil.bulk_result
+	LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'dbutil_bulk_insert_query';
+COMMENT ON FUNCTION dbutil.bulk_insert_query(regclass, text, jsonb) IS
+	'as bulk_insert(), with the rows of a query, columns matched by name, read by and by through a cursor. source: SELECT, VALUES, TABLE or a statement with RETURNING; it runs with the caller''s rights and search_path. options: parameters of bulk_insert() by name. Errors: those of bulk_insert() and of the query, and 0A000 it is not one query that returns rows';
+
+CREATE FUNCTION dbutil.bulk_insert_data(target regclass, data bytea, format text DEFAULT 'binary', options jsonb DEFAULT '{}')
+	RETURNS dbutil.bulk_result
+	LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'dbutil_bulk_insert_data';
+COMMENT ON FUNCTION dbutil.bulk_insert_data(regclass, bytea, text, jsonb) IS
+	'as bulk_insert(), with data as COPY would read it in the format binary | text | csv (with their defaults; no header line) in the client encoding. options: parameters of bulk_insert() by name; columns are those of the data, in its order, else all that can be written. Rows of binary data cannot be rejected for what they hold. Errors: those of bulk_insert() and of COPY (22P04 bad data), and 22023 bad format';
+
+CREATE FUNCTION dbutil.bulk_insert_returning(rowtype anyelement, rows jsonb, options jsonb DEFAULT '{}')
+	RETURNS TABLE (ord bigint, action text, result_row anyelement, sqlstate text, message text)
+	LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'dbutil_bulk_insert_returning';
+COMMENT ON FUNCTION dbutil.bulk_insert_returning(anyelement, jsonb, jsonb) IS
+	'as bulk_insert() of JSON rows, and tells in the order of the input what became of each row. rowtype: NULL::mytable, which names the target. options: parameters of bulk_insert() by name. action: inserted | updated | unchanged | conflict | suppressed | rejected; where triggers keep some rows and conflicts others, which is which among those is not known. An upsert of a target that cannot tell (see bulk_result) says inserted for both. result_row: the row as RETURNING gives it, which takes the right to read it. sqlstate, message: of rejected rows, which dbutil.bulk_rejects has too. Nothing but rejected rows is returned by a dry run. Errors: those of bulk_insert(), and 42804 no row type of a table, 0A000 a rule';
+
 CREATE FUNCTION dbutil.bulk_update(target regclass, rows anyarray,
 	key name[] DEFAULT NULL, set_columns name[] DEFAULT NULL, nulls text DEFAULT 'set',
 	skip_unchanged boolean DEFAULT false, missing text DEFAULT 'ignore', locked text DEFAULT 'wait',

@@ -66,6 +66,8 @@ dbu_bulk_run_counted(SPIPlanPtr plan, EphemeralNamedRelation rows, DestReceiver 
 	desc = CreateQueryDesc(stmt, text, GetActiveSnapshot(), InvalidSnapshot, dest, NULL,
 						   environment, INSTRUMENT_ROWS);
 	ExecutorStart(desc, 0);
+	if (run->watch != NULL)
+		(void) run->watch(desc->planstate, run->watched);
 	dbu_executor_run(desc);
 	*processed = (int64) desc->estate->es_processed;
 	counters = desc->planstate->instrument;

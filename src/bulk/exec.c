@@ -214,9 +214,9 @@ dbu_bulk_run(DbuBulkCall *call, DbuBatch *batch, DbuPlanKind kind,
 		make_nested_loop(plan);
 	if (run->counted)
 	{
-		run->counted = dbu_bulk_run_counted(plan->plan, rel,
-											run->answer != DBU_ANSWER_NONE ? &receiver.pub : None_Receiver,
-											run, &processed);
+		DestReceiver *dest = run->answer != DBU_ANSWER_NONE ? &receiver.pub : None_Receiver;
+
+		run->counted = dbu_bulk_run_counted(plan->plan, rel, run->dest ? run->dest : dest, run, &processed);
 		if (run->counted)
 		{
 			unregister_batch();

@@ -325,6 +325,7 @@ emit_sorted(Feed *feed, Tuplesortstate *sort)
 				continue;
 			}
 			call->res.conflicts++;
+			dbu_bulk_returned_slot(call, call->opt.duplicates == DBU_DUPLICATES_LAST ? held : next, "conflict");
 			if (call->opt.duplicates != DBU_DUPLICATES_LAST)
 				continue;
 		}

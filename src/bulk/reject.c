@@ -209,7 +209,7 @@ reject_unread(Reading *reading, ErrorData *error)
 	DbuRow	   *row = reading->row;
 	DbuReject	reject = {0};
 
-	if (!rejectable_in_reading(call, error->sqlerrcode))
+	if (reading->source->all_or_nothing || !rejectable_in_reading(call, error->sqlerrcode))
 		ReThrowError(error);
 	call->res.rows_in++;
 	reject.row_data = reading->source->describe(reading->source, row);
@@ -292,6 +292,7 @@ dbu_bulk_reject(DbuBulkCall *call, const DbuReject *reject)
 
 	call->res.rejected++;
 	remember_first(call, reject);
+	dbu_bulk_returned_reject(call, reject);
 	if (call->opt.dry_run)
 		return;
 	oldcxt = MemoryContextSwitchTo(rejects->mcxt);
