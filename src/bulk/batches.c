@@ -208,6 +208,32 @@ state_after(const DbuBatches *batches)
 	return batches->done ? "complete" : "running";
 }
 
+/* What the last chunk has added to the job. */
+static void
+note_metrics(DbuBatches *batches, const DbuBulkResult *before)
+{
+	const DbuBulkResult *res = &batches->res;
+	DbuBulkResult chunk = {
+		.rows_in = res->rows_in - before->rows_in,
+		.inserted = res->inserted - before->inserted,
+		.updated = res->updated - before->updated,
+		.unchanged = res->unchanged - before->unchanged,
+		.deleted = res->deleted - before->deleted,
+		.conflicts = res->conflicts - before->conflicts,
+		.missing = res->missing - before->missing,
+		.suppressed = res->suppressed - before->suppressed,
+		.rejected = res->rejected - before->rejected,
+		.chunks = res->chunks - before->chunks,
+		.retries = batches->retries_of_chunk,
+		.elapsed_ms = batches->chunk_ms,
+		.wal_bytes = res->wal_bytes - before->wal_bytes,
+	};
+
+	/* the last look may have found no more rows */
+	if (!batches->pacing.dry_run && chunk.chunks > 0)
+		dbu_bulk_metrics_add(batches->target, batches->op, &chunk);
+}
+
 /* Run the next chunk and commit it, again and smaller if it must be. */
 static void
 run_chunk(DbuBatches *batches)
@@ -243,8 +269,11 @@ run_chunk(DbuBatches *batches)
 			list_free_deep(batches->cursor != before ? before : NIL);
 			INSTR_TIME_SET_CURRENT(end);
 			INSTR_TIME_SUBTRACT(end, start);
+			batches->chunk_ms = INSTR_TIME_GET_MILLISEC(end);
+			batches->retries_of_chunk = retry;
+			note_metrics(batches, &saved);
 			if (!batches->pacing.dry_run)
-				dbu_pace_after_chunk(batches, INSTR_TIME_GET_MILLISEC(end), pgWalUsage.wal_bytes - wal);
+				dbu_pace_after_chunk(batches, batches->chunk_ms, pgWalUsage.wal_bytes - wal);
 			return;
 		}
 		if (batches->pacing.dry_run)

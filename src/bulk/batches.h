@@ -69,6 +69,8 @@ typedef struct DbuBatches
 
 	instr_time	started;		/* this call */
 	double		elapsed_before;	/* of earlier calls, ms */
+	double		chunk_ms;		/* of the last chunk ... */
+	int			retries_of_chunk;	/* ... and how often it was tried again */
 	bool		done;			/* no rows are left */
 } DbuBatches;
 

@@ -45,6 +45,11 @@ init(void)
 const DbuModule dbu_bulk_module = {
 	.name = "bulk",
 	.init = init,
+	.shmem_size = dbu_bulk_shmem_size,
+	.shmem_attach = dbu_bulk_shmem_attach,
+	.tranche_name = "DbutilBulk",
+	.without_shmem = true,
+	.status = dbu_bulk_status,
 };
 
 DbuBulkCall *
@@ -54,6 +59,7 @@ dbu_bulk_call_begin(DbuBulkOp op, Oid relid)
 
 	call->op = op;
 	call->opt.max_errors = -1;
+	call->rows_expected = -1;
 	call->mcxt = CurrentMemoryContext;
 	call->target = dbu_bulk_target_load(relid, op);
 	call->res.complete = true;
@@ -101,15 +107,11 @@ open_rows(DbuBulkCall *call, FunctionCallInfo fcinfo)
 	return dbu_bulk_rows_open(call, rows);
 }
 
-/* Feed all rows; an error that leaves leaves no subtransaction of ours behind. */
+/* Feed all rows; an error that leaves leaves nothing of ours behind. */
 void
 dbu_bulk_run_call(DbuBulkCall *call, DbuSource *source, DbuFlush flush)
 {
-	if (call->rejects == NULL)
-	{
-		dbu_bulk_feed(call, source, flush);
-		return;
-	}
+	dbu_bulk_progress_begin(call);
 	PG_TRY();
 	{
 		dbu_bulk_feed(call, source, flush);
@@ -118,6 +120,7 @@ dbu_bulk_run_call(DbuBulkCall *call, DbuSource *source, DbuFlush flush)
 	{
 		ErrorData  *error;
 
+		dbu_bulk_progress_end(call);
 		MemoryContextSwitchTo(call->mcxt);
 		error = CopyErrorData();
 		FlushErrorState();
@@ -125,6 +128,7 @@ dbu_bulk_run_call(DbuBulkCall *call, DbuSource *source, DbuFlush flush)
 		ReThrowError(error);
 	}
 	PG_END_TRY();
+	dbu_bulk_progress_end(call);
 }
 
 /*
@@ -161,6 +165,8 @@ dbu_bulk_call(FunctionCallInfo fcinfo, DbuBulkOp op,
 	INSTR_TIME_SUBTRACT(end, start);
 	call->res.elapsed_ms = INSTR_TIME_GET_MILLISEC(end);
 	call->res.wal_bytes = pgWalUsage.wal_bytes - wal;
+	if (!call->opt.dry_run)
+		dbu_bulk_metrics_add(call->target->relid, op, &call->res);
 	spi = MemoryContextSwitchTo(caller);
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");

@@ -26,6 +26,7 @@
  *		query.c columns.c copy.c	the rows of these
  *		returning.c	an insert that tells what became of each row
  *		batches.h	the procedures that commit chunk by chunk
+ *		metrics.c	shared memory: progress, and metrics since the last reset
  *		reject_store.c	where rejected rows are kept
  *		insert.c update.c delete.c	what to run over a batch, and what became of its rows
  *		result.c	counters -> dbutil.bulk_result
@@ -274,6 +275,7 @@ typedef struct DbuBulkCall
 	ExprContext *default_econtext;
 	int			nplans;
 	List	   *update_columns;	/* DbuColumn *: opt.update_columns, looked up */
+	int64		rows_expected;	/* that the source will give, -1: not known */
 	bool		returns;		/* what became of each row is told */
 	List	   *returned;		/* DbuReturned * */
 	struct DbuBatches *batches; /* NULL: not a chunk of a procedure */
@@ -443,6 +445,15 @@ extern void dbu_bulk_reject_limit(DbuBulkCall *call);
 extern void dbu_bulk_rejects_check_target(Oid relid);
 extern void dbu_bulk_rejects_store(DbuBulkCall *call);
 
+/* metrics.c */
+extern Size dbu_bulk_shmem_size(void);
+extern void dbu_bulk_shmem_attach(void *chunk, bool found, int lwlock_tranche);
+extern void dbu_bulk_progress_begin(const DbuBulkCall *call);
+extern void dbu_bulk_progress_update(const DbuBulkCall *call);
+extern void dbu_bulk_progress_end(const DbuBulkCall *call);
+extern void dbu_bulk_metrics_add(Oid relid, DbuBulkOp op, const DbuBulkResult *res);
+extern void dbu_bulk_status(DbuStatusSink *sink);
+
 /* returning.c */
 extern void dbu_bulk_returned_slot(DbuBulkCall *call, TupleTableSlot *slot, const char *action);
 extern void dbu_bulk_returned_reject(DbuBulkCall *call, const DbuReject *reject);
@@ -525,6 +536,7 @@ extern const char *dbu_bulk_one_statement(const DbuBulkCall *call, bool *strict)
 /* result.c */
 extern Datum dbu_bulk_result_form(TupleDesc desc, DbuBulkOp op, const char *job,
 								  const char *path_reason, const DbuBulkResult *res);
+extern void dbu_bulk_result_count(DbuBulkResult *sum, const DbuBulkResult *more);
 extern void dbu_bulk_result_add(DbuBulkResult *sum, const DbuBulkResult *more);
 
 #endif							/* DBU_BULK_BULK_H */

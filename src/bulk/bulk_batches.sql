@@ -127,6 +127,15 @@ COMMENT ON VIEW dbutil.bulk_jobs IS
 	'jobs of the procedures bulk_*_batches, one row each, to who called and to roles that have his privileges. state: running | paused | stopped (max_duration) | cancelled | failed (last_error) | interrupted (its session is gone) | complete; all but the last go on when the procedure is called again. Counters as in dbutil.bulk_result, of all calls together; rows_expected: the planner''s estimate at the start; cursor_key: key of the last row done; elapsed_ms, throttled_ms in milliseconds';
 GRANT SELECT ON dbutil.bulk_jobs TO PUBLIC;
 
+CREATE FUNCTION dbutil.bulk_running(OUT pid integer, OUT backend_start timestamp with time zone, OUT relid oid,
+	OUT op text, OUT started_at timestamp with time zone, OUT rows_expected bigint, OUT rows_read bigint,
+	OUT rows_done bigint, OUT chunks bigint)
+	RETURNS SETOF record
+	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'dbutil_bulk_running';
+COMMENT ON FUNCTION dbutil.bulk_running() IS
+	'bulk calls that run in this database now, without the procedures; see the view dbutil.bulk_progress. Empty without preload. Calls of other roles are shown to those who may read all statistics';
+
 CREATE VIEW dbutil.bulk_progress WITH (security_barrier) AS
 	SELECT j.job, j.op, j.target, j.state, j.pid, j.chunks AS chunk, j.chunk_rows, j.rows_in AS rows_done, j.rows_expected,
 		   greatest(j.rows_expected - j.rows_in, 0) AS rows_left,
@@ -136,7 +145,43 @@ CREATE VIEW dbutil.bulk_progress WITH (security_barrier) AS
 									WHERE a.pid = j.pid AND j.state IN ('running', 'paused'))) AS waiting_on,
 		   j.started_at, j.updated_at
 	FROM dbutil.bulk_jobs AS j
-	WHERE j.state <> 'complete';
+	WHERE j.state <> 'complete'
+	UNION ALL
+	SELECT NULL, r.op, r.relid::pg_catalog.regclass::text, 'running', r.pid, r.chunks, NULL, r.rows_done, r.rows_expected,
+		   r.rows_expected - r.rows_done,
+		   r.rows_done / nullif(extract(epoch FROM pg_catalog.clock_timestamp() - r.started_at)::float8, 0),
+		   (r.rows_expected - r.rows_done) * extract(epoch FROM pg_catalog.clock_timestamp() - r.started_at)::float8
+			   / nullif(r.rows_done, 0),
+		   a.wait_event_type || ': ' || a.wait_event, r.started_at, pg_catalog.clock_timestamp()
+	FROM dbutil.bulk_running() AS r JOIN pg_catalog.pg_stat_activity AS a ON a.pid = r.pid
+	WHERE a.backend_start = r.backend_start;
 COMMENT ON VIEW dbutil.bulk_progress IS
-	'jobs of the procedures bulk_*_batches that are not complete, as of their last commit: rows done, the planner''s estimate of all and of the rest, rows per second since the start (pauses included) and the seconds that the rest will take at that rate; chunk: how many are done; waiting_on: resume (it is paused), replica lag, or the wait event of its session now';
+	'bulk calls that run now (preload only; job is NULL), and jobs of the procedures bulk_*_batches that are not complete, as of their last commit: rows done, all rows and the rest (of a job by the planner''s estimate, of a call as given, NULL for a query), rows per second since the start (pauses included) and the seconds that the rest will take at that rate; chunk: how many are done; waiting_on: resume (it is paused), replica lag, or the wait event of its session now';
 GRANT SELECT ON dbutil.bulk_progress TO PUBLIC;
+
+CREATE FUNCTION dbutil.bulk_metric_rows(OUT service text, OUT relid oid, OUT op text, OUT calls bigint,
+	OUT rows_in bigint, OUT inserted bigint, OUT updated bigint, OUT unchanged bigint, OUT deleted bigint,
+	OUT conflicts bigint, OUT missing bigint, OUT suppressed bigint, OUT rejected bigint, OUT chunks bigint,
+	OUT retries bigint, OUT elapsed_ms double precision, OUT throttled_ms double precision, OUT wal_bytes bigint,
+	OUT last_at timestamp with time zone, OUT since timestamp with time zone)
+	RETURNS SETOF record
+	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'dbutil_bulk_metrics';
+COMMENT ON FUNCTION dbutil.bulk_metric_rows() IS
+	'what the view dbutil.bulk_metrics shows, tables by OID. Error: 55000 without preload';
+
+CREATE VIEW dbutil.bulk_metrics AS
+	SELECT m.service, m.relid::pg_catalog.regclass::text AS target, m.op, m.calls, m.rows_in, m.inserted, m.updated, m.unchanged,
+		   m.deleted, m.conflicts, m.missing, m.suppressed, m.rejected, m.chunks, m.retries, m.elapsed_ms, m.throttled_ms,
+		   m.wal_bytes, m.rows_in * 1000 / nullif(m.elapsed_ms, 0) AS rows_per_s, m.last_at, m.since
+	FROM dbutil.bulk_metric_rows() AS m;
+COMMENT ON VIEW dbutil.bulk_metrics IS
+	'what bulk calls have done in this database since the last reset, by service, table and operation. calls: of functions that did not fail, and chunks of procedures; a transaction that was rolled back later counts. Counters as in dbutil.bulk_result; elapsed_ms, throttled_ms in milliseconds; rows_per_s: rows given per second of elapsed_ms. Error: 55000 without preload';
+GRANT SELECT ON dbutil.bulk_metrics TO PUBLIC;
+
+CREATE FUNCTION dbutil.bulk_metrics_reset() RETURNS void
+	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'dbutil_bulk_metrics_reset';
+REVOKE EXECUTE ON FUNCTION dbutil.bulk_metrics_reset() FROM PUBLIC;
+COMMENT ON FUNCTION dbutil.bulk_metrics_reset() IS
+	'forget what dbutil.bulk_metrics has, of all databases. Error: 55000 without preload';

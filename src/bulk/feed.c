@@ -23,6 +23,9 @@
 #include "utils/sortsupport.h"
 #include "utils/tuplesort.h"
 
+/* Other sessions see how many rows are read after each of so many. */
+#define PROGRESS_ROWS 256
+
 typedef struct Feed
 {
 	DbuBulkCall *call;
@@ -92,6 +95,7 @@ end_slice(Feed *feed)
 	MemoryContextReset(feed->call->slice_mcxt);
 	feed->slice_rows = 0;
 	feed->call->res.chunks++;
+	dbu_bulk_progress_update(feed->call);
 }
 
 /* Put a row, laid out as a batch's rows are, into a batch of its shape. */
@@ -408,6 +412,8 @@ dbu_bulk_feed(DbuBulkCall *call, DbuSource *source,
 	{
 		CHECK_FOR_INTERRUPTS();
 		call->res.rows_in++;
+		if (call->res.rows_in % PROGRESS_ROWS == 0)
+			dbu_bulk_progress_update(call);
 		if (slot == NULL)
 		{
 			/* what the columns are may be known only after the first row */

@@ -292,6 +292,7 @@ dbu_bulk_json_open(DbuBulkCall *call, Datum rows)
 	source->ignores_others = call->op == DBU_BULK_INSERT
 		? call->opt.columns != NIL
 		: call->op == DBU_BULK_UPDATE && call->opt.set_columns != NIL;
+	call->rows_expected = JB_ROOT_COUNT(jsonb);
 	source->iterator = JsonbIteratorInit(&jsonb->root);
 	source->row_mcxt = AllocSetContextCreate(CurrentMemoryContext, "dbutil bulk row",
 											 ALLOCSET_DEFAULT_SIZES);

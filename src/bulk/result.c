@@ -89,9 +89,9 @@ dbu_bulk_result_form(TupleDesc desc, DbuBulkOp op, const char *job, const char *
 	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
 }
 
-/* Counters of a chunk; texts are copied. */
+/* What became of rows. */
 void
-dbu_bulk_result_add(DbuBulkResult *sum, const DbuBulkResult *more)
+dbu_bulk_result_count(DbuBulkResult *sum, const DbuBulkResult *more)
 {
 	sum->rows_in += more->rows_in;
 	sum->inserted += more->inserted;
@@ -102,6 +102,13 @@ dbu_bulk_result_add(DbuBulkResult *sum, const DbuBulkResult *more)
 	sum->missing += more->missing;
 	sum->suppressed += more->suppressed;
 	sum->rejected += more->rejected;
+}
+
+/* The same, and the first error; its texts are copied. */
+void
+dbu_bulk_result_add(DbuBulkResult *sum, const DbuBulkResult *more)
+{
+	dbu_bulk_result_count(sum, more);
 	if (more->first_error_ord == 0 ||
 		(sum->first_error_ord != 0 && sum->first_error_ord <= more->first_error_ord))
 		return;

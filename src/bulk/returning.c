@@ -16,6 +16,7 @@
 #include "access/htup_details.h"
 #include "catalog/pg_class.h"
 #include "executor/executor.h"
+#include "executor/instrument.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "nodes/nodeFuncs.h"
@@ -25,6 +26,7 @@
 #include "utils/memutils.h"
 #include "utils/plancache.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 #include "utils/typcache.h"
 
 PG_FUNCTION_INFO_V1(dbutil_bulk_insert_returning);
@@ -292,6 +294,8 @@ dbutil_bulk_insert_returning(PG_FUNCTION_ARGS)
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	DbuBulkCall *call;
 	DbuSource  *source;
+	TimestampTz start = GetCurrentTimestamp();
+	uint64		wal = pgWalUsage.wal_bytes;
 
 	if (PG_ARGISNULL(1))
 		dbu_error_null_argument("rows");
@@ -305,6 +309,10 @@ dbutil_bulk_insert_returning(PG_FUNCTION_ARGS)
 	dbu_bulk_options_from_jsonb(call, PG_GETARG_DATUM(2));
 	source = dbu_bulk_json_open(call, PG_GETARG_DATUM(1));
 	dbu_bulk_run_call(call, source, returning_flush);
+	call->res.elapsed_ms = (GetCurrentTimestamp() - start) / 1000.0;
+	call->res.wal_bytes = pgWalUsage.wal_bytes - wal;
+	if (!call->opt.dry_run)
+		dbu_bulk_metrics_add(relid, DBU_BULK_INSERT, &call->res);
 	put_rows(call, rsinfo);
 	SPI_finish();
 	return (Datum) 0;

@@ -374,6 +374,7 @@ dbu_bulk_rows_open(DbuBulkCall *call, Datum rows)
 	source->pub.next = next_element;
 	source->pub.describe = describe_element;
 	source->element_type = element;
+	call->rows_expected = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
 	source->iterator = array_create_iterator(array, 0, NULL);
 	source->econtext = CreateStandaloneExprContext();
 

@@ -193,5 +193,28 @@ is(identifiers("PERFORM dbutil.bulk_insert('j', $rows, on_error => 'reject')"), 
 	'a chunk with 999 bad rows: one transaction and two subtransactions');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM j'), '1001', 'the good rows are there');
 
+# ---------- progress and metrics of calls ----------
+
+$node->safe_psql('postgres', q{CREATE TABLE slow (id int PRIMARY KEY);
+	CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock(7); RETURN NEW; END $$;
+	CREATE TRIGGER hold BEFORE INSERT ON slow FOR EACH ROW WHEN (NEW.id = 25) EXECUTE FUNCTION hold();
+	SELECT dbutil.bulk_metrics_reset()});
+$holder = $node->background_psql('postgres');
+$holder->query_safe('SELECT pg_advisory_lock(7)');
+$psql = in_background(q(SET dbutil.service = 'shop'; SELECT inserted FROM dbutil.bulk_insert('slow', (SELECT array_agg(g) FROM generate_series(1, 30) g), columns => '{id}', chunk_rows => 10)));
+$node->poll_query_until('postgres', q(SELECT count(*) = 1 FROM dbutil.bulk_progress WHERE waiting_on = 'Lock: advisory')) or die;
+is($node->safe_psql('postgres', q(SELECT job IS NULL, op, target, state, chunk, rows_done, rows_expected, rows_left FROM dbutil.bulk_progress WHERE target = 'slow')),
+	't|insert|slow|running|2|20|30|10', 'a call is seen while it runs, and for what it waits');
+$holder->query_safe('SELECT pg_advisory_unlock(7)');
+$holder->quit;
+$psql->{run}->finish;
+(undef, undef, $err) = $node->psql('postgres', q(SELECT dbutil.bulk_insert('slow', '[{"id": 1}]')));
+like($err, qr/duplicate key/, 'a call that fails');
+is($node->safe_psql('postgres', q(SELECT count(*) FROM dbutil.bulk_running())), '0', 'is not seen any more');
+$node->safe_psql('postgres', q(SET dbutil.service = 'shop'; CALL dbutil.bulk_delete_batches('slow', 'id > 10', chunk_rows => 5, chunk_target_ms => NULL)));
+is($node->safe_psql('postgres', q(SELECT service, target, op, calls, rows_in, inserted, deleted, chunks FROM dbutil.bulk_metrics ORDER BY op)),
+	"shop|slow|delete|4|20|0|20|4\nshop|slow|insert|1|30|30|0|3", 'metrics by service, table and operation');
+like($node->safe_psql('postgres', q(SELECT state, item_value FROM dbutil.status() WHERE item = 'bulk metrics')), qr/^ok\|2 of /, 'and in status()');
+
 $node->stop;
 done_testing();
