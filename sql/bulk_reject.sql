@@ -125,6 +125,23 @@ SELECT * FROM told();
 SELECT told_all();
 SELECT * FROM u ORDER BY id;
 
+-- an update is judged with the rows it finds: two subtransactions, whatever the number of bad rows
+CREATE TABLE w (id int PRIMARY KEY, k int UNIQUE, a int NOT NULL, b int, CHECK (a < b), p int REFERENCES parent, twice int GENERATED ALWAYS AS (a * 2) STORED CHECK (twice <> 8));
+INSERT INTO w SELECT g, g, 1, 5 FROM generate_series(1, 40) g;
+SELECT counts(r) FROM dbutil.bulk_update('w', '[{"id": 1, "a": 2}, {"id": 2, "a": 5}, {"id": 3, "a": null}, {"id": 4, "a": 4}, {"id": 5, "a": 3}, {"id": 99, "a": 9}]', on_error => 'reject') r;
+SELECT ord, sqlstate, constraint_name, column_name, detail FROM told();
+SELECT told_all();
+-- values that move on: each is free once the row before has left it, and not before
+SELECT counts(r) FROM dbutil.bulk_update('w', '[{"id": 10, "k": 11}, {"id": 20, "k": 120}, {"id": 21, "k": 20}, {"id": 22, "k": 120}, {"id": 23, "k": 23}, {"id": 24, "k": null}, {"id": 25, "k": 24}]', on_error => 'reject') r;
+SELECT ord, sqlstate, constraint_name, detail FROM told();
+SELECT told_all();
+SELECT id, k FROM w WHERE id <> k OR k IS NULL ORDER BY id;
+-- foreign keys of rows that are there
+SELECT counts(r) FROM dbutil.bulk_update('w', '[{"id": 30, "p": 1}, {"id": 31, "p": 9}, {"id": 98, "p": 9}, {"id": 32, "p": null}]', on_error => 'reject') r;
+SELECT counts(r) FROM dbutil.bulk_update('w', '[{"id": 30, "p": null, "b": 0}, {"id": 31, "p": 9, "b": 3}]', nulls => 'keep', on_error => 'reject') r;
+SELECT ord, sqlstate, constraint_name, detail FROM told();
+SELECT told_all();
+
 -- delete
 INSERT INTO j VALUES (-1, -1, 1, 1, 2);
 SELECT counts(r) FROM dbutil.bulk_delete('parent', '[3, 2, "x", 7, null, [1]]', on_error => 'reject', missing => 'reject') r;

@@ -121,6 +121,8 @@ dbu_bulk_run_call(DbuBulkCall *call, DbuSource *source, DbuFlush flush)
 		ErrorData  *error;
 
 		dbu_bulk_progress_end(call);
+		if (call->rejects == NULL || !call->rejects->guarded)
+			PG_RE_THROW();
 		MemoryContextSwitchTo(call->mcxt);
 		error = CopyErrorData();
 		FlushErrorState();

@@ -21,6 +21,7 @@
  *		reject.c	rows that cannot be written are told, the others are
  *		attempt.c	the same for a batch: try it, judge its rows, search it
  *		judge.c		rows that would break a constraint or a unique index
+ *		judge_update.c	the same for rows that update others
  *		judge_unique.c judge_foreign.c	its unique indexes and foreign keys
  *		sources.c	more functions that insert: from a query, columns, COPY data
  *		query.c columns.c copy.c	the rows of these
@@ -191,6 +192,7 @@ typedef enum DbuPlanKind
 	DBU_PLAN_MATCH,				/* which rows have a match in the target? */
 	DBU_PLAN_INSERT_MISSING,
 	DBU_PLAN_LOCK,
+	DBU_PLAN_JUDGE,				/* rows with their matches */
 	DBU_PLAN_KINDS
 } DbuPlanKind;
 
@@ -483,7 +485,7 @@ typedef struct DbuRun
 	DbuRowState state;
 	bool		steer;			/* out of a join over the key make a nested loop */
 	bool		counted;		/* ON CONFLICT: run it where it tells what it did */
-	DestReceiver *dest;			/* what a counted statement returns goes there; or NULL */
+	DestReceiver *dest;			/* what the statement returns goes there; or NULL */
 	bool		(*watch) (PlanState *state, void *context);	/* finds a node of its plan ... */
 	void	  **watched;		/* ... and puts it there, before it runs; or NULL */
 	int64		yes;			/* out */

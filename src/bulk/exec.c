@@ -223,7 +223,9 @@ dbu_bulk_run(DbuBulkCall *call, DbuBatch *batch, DbuPlanKind kind,
 			return processed;
 		}
 	}
-	if (run->answer != DBU_ANSWER_NONE)
+	if (run->dest != NULL)
+		options.dest = run->dest;
+	else if (run->answer != DBU_ANSWER_NONE)
 		options.dest = &receiver.pub;
 	rc = SPI_execute_plan_extended(plan->plan, &options);
 	/* negative: an error; SPI_OK_REWRITTEN: a rule made something else of it */

@@ -5,7 +5,8 @@
  *	  written: NOT NULL and CHECK here, unique and exclusion constraints in
  *	  judge_unique.c, foreign keys in judge_foreign.c.
  *
- * Each row to insert is completed as INSERT would complete it: defaults that
+ * A row that updates another one is judged with it (judge_update.c).  Each row
+ * to insert is completed as INSERT would complete it: defaults that
  * are the same for all rows, then generated columns.  What only the write will
  * know, such as numbers from a sequence, stays unknown, and whatever depends on
  * it is not judged.  Nor is anything judged where a trigger, rule or policy may
@@ -36,9 +37,11 @@
 
 /* Will what is written be what the rows say? */
 static bool
-can_judge(const DbuBulkCall *call, Relation rel)
+can_judge(const DbuBulkCall *call, const DbuBatch *batch, Relation rel)
 {
-	if (call->op != DBU_BULK_INSERT || call->target->row_security || call->target->has_rule[DBU_BULK_INSERT])
+	if (call->op != DBU_BULK_INSERT)
+		return dbu_bulk_judge_update_can(call, batch, rel);
+	if (call->target->row_security || call->target->has_rule[DBU_BULK_INSERT])
 		return false;
 	if (rel->rd_rel->relkind != RELKIND_RELATION && rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
 		return false;
@@ -110,7 +113,8 @@ prepare_columns(DbuJudge *judge)
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 
 		judge->default_nulls[i] = true;
-		if (!att->attisdropped && att->attgenerated == '\0' && !supplied(judge, att->attnum))
+		if (judge->call->op == DBU_BULK_INSERT && !att->attisdropped && att->attgenerated == '\0' &&
+			!supplied(judge, att->attnum))
 			prepare_default(judge, att);
 	}
 	/* these depend on the others, not on each other */
@@ -145,16 +149,14 @@ prepare_checks(DbuJudge *judge)
 	}
 }
 
-/* The row of the target that the batch's row in slot would become. */
 static void
-complete_row(DbuJudge *judge, TupleTableSlot *slot)
+fill_insert(DbuJudge *judge, TupleTableSlot *slot)
 {
 	const DbuBulkCall *call = judge->call;
 	TupleTableSlot *row = judge->row;
 	int			natts = RelationGetDescr(judge->rel)->natts;
 	int			position = -1;
 
-	ExecClearTuple(row);
 	memcpy(row->tts_values, judge->defaults, sizeof(Datum) * natts);
 	memcpy(row->tts_isnull, judge->default_nulls, sizeof(bool) * natts);
 	while ((position = bms_next_member(judge->batch->shape->present, position)) >= 0)
@@ -164,6 +166,21 @@ complete_row(DbuJudge *judge, TupleTableSlot *slot)
 		row->tts_values[i] = slot->tts_values[DBU_FEED_FIRST - 1 + position];
 		row->tts_isnull[i] = slot->tts_isnull[DBU_FEED_FIRST - 1 + position];
 	}
+}
+
+/* The row of the target that the batch's row in slot would become. */
+static void
+complete_row(DbuJudge *judge, TupleTableSlot *slot)
+{
+	TupleTableSlot *row = judge->row;
+	int			natts = RelationGetDescr(judge->rel)->natts;
+
+	ExecClearTuple(row);
+	ItemPointerSetInvalid(&row->tts_tid);
+	if (judge->call->op == DBU_BULK_INSERT)
+		fill_insert(judge, slot);
+	else
+		dbu_bulk_judge_update_row(judge, slot);
 	ExecStoreVirtualTuple(row);
 	judge->econtext->ecxt_scantuple = row;
 	for (int i = 0; i < natts; i++)
@@ -289,16 +306,21 @@ judge_rows(DbuJudge *judge)
 	DbuBatch   *batch = judge->batch;
 	Sentence	sentence = {.judge = judge};
 
-	sentence.slot = MakeSingleTupleTableSlot(call->desc, &TTSOpsMinimalTuple);
-	tuplestore_select_read_pointer(batch->store, 0);
-	tuplestore_rescan(batch->store);
-	while (tuplestore_gettupleslot(batch->store, true, false, sentence.slot))
+	sentence.slot = MakeSingleTupleTableSlot(judge->desc, &TTSOpsMinimalTuple);
+	tuplestore_select_read_pointer(judge->store, 0);
+	tuplestore_rescan(judge->store);
+	while (tuplestore_gettupleslot(judge->store, true, false, sentence.slot))
 	{
 		ErrorData  *error;
 		DbuReject  *reject = &sentence.reject;
+		uint8	   *state;
 
 		CHECK_FOR_INTERRUPTS();
 		slot_getallattrs(sentence.slot);
+		state = &batch->states[DatumGetInt64(sentence.slot->tts_values[DBU_FEED_POS - 1]) - 1];
+		/* a key that finds several rows */
+		if (*state == DBU_ROW_REJECTED)
+			continue;
 		memset(reject, 0, sizeof(DbuReject));
 		error = dbu_bulk_guard(call, judge_row, &sentence);
 		if (error != NULL)
@@ -317,7 +339,7 @@ judge_rows(DbuJudge *judge)
 				ReThrowError(error);
 			continue;			/* the write will raise it */
 		}
-		batch->states[DatumGetInt64(sentence.slot->tts_values[DBU_FEED_POS - 1]) - 1] = DBU_ROW_REJECTED;
+		*state = DBU_ROW_REJECTED;
 		judge->rejected++;
 		dbu_bulk_reject_slot(call, sentence.slot, reject);
 	}
@@ -332,12 +354,13 @@ judge_rows(DbuJudge *judge)
 int64
 dbu_bulk_judge(DbuBulkCall *call, DbuBatch *batch)
 {
-	DbuJudge	judge = {.call = call,.batch = batch};
+	DbuJudge	judge = {.call = call,.batch = batch,.store = batch->store,.desc = call->desc};
 	MemoryContext oldcxt;
+	int64		rejected;
 
 	memset(batch->states, DBU_ROW_OPEN, batch->nstates);
 	judge.rel = table_open(call->target->relid, NoLock);
-	if (!can_judge(call, judge.rel))
+	if (!can_judge(call, batch, judge.rel))
 	{
 		table_close(judge.rel, NoLock);
 		return 0;
@@ -353,6 +376,8 @@ dbu_bulk_judge(DbuBulkCall *call, DbuBatch *batch)
 	dbu_bulk_judge_unique_begin(&judge);
 	MemoryContextSwitchTo(oldcxt);
 
+	if (call->op == DBU_BULK_UPDATE)
+		dbu_bulk_judge_update_begin(&judge);
 	judge_rows(&judge);
 
 	dbu_bulk_judge_unique_end(&judge);
@@ -360,5 +385,8 @@ dbu_bulk_judge(DbuBulkCall *call, DbuBatch *batch)
 	FreeExecutorState(judge.estate);
 	table_close(judge.rel, NoLock);
 	dbu_bulk_guard_end(call);
-	return judge.rejected + dbu_bulk_judge_foreign(call, batch);
+	rejected = judge.rejected + dbu_bulk_judge_foreign(call, batch);
+	if (call->op == DBU_BULK_UPDATE)
+		dbu_bulk_judge_update_end(&judge);
+	return rejected;
 }

@@ -20,6 +20,8 @@ struct DbuJudge
 {
 	DbuBulkCall *call;
 	DbuBatch   *batch;
+	Tuplestorestate *store;		/* rows of the batch; to update, with the matches behind them */
+	TupleDesc	desc;			/* of store */
 	Relation	rel;
 	EState	   *estate;
 	ExprContext *econtext;		/* reset for each row */
@@ -34,6 +36,12 @@ struct DbuJudge
 	DbuJudgeUnique *unique;		/* NULL: no index is judged */
 	int64		rejected;
 };
+
+/* judge_update.c */
+extern bool dbu_bulk_judge_update_can(const DbuBulkCall *call, const DbuBatch *batch, Relation rel);
+extern void dbu_bulk_judge_update_begin(DbuJudge *judge);
+extern void dbu_bulk_judge_update_row(DbuJudge *judge, TupleTableSlot *slot);
+extern void dbu_bulk_judge_update_end(DbuJudge *judge);
 
 /* judge_unique.c */
 extern void dbu_bulk_judge_unique_begin(DbuJudge *judge);

@@ -55,6 +55,8 @@ is_deferred(Oid constraint, char **name)
 static bool
 describe_key(DbuBulkCall *call, DbuBatch *batch, const ForeignKeyCacheInfo *info, ForeignKey *key)
 {
+	bool		sets = false;
+
 	if (info->conrelid != call->target->relid || !dbu_foreign_key_is_enforced(info))
 		return false;
 	key->info = info;
@@ -69,7 +71,10 @@ describe_key(DbuBulkCall *call, DbuBatch *batch, const ForeignKeyCacheInfo *info
 		}
 		if (key->positions[i] < 0)
 			return false;
+		sets |= call->op == DBU_BULK_INSERT || dbu_bulk_sets(call, batch->shape, key->positions[i]);
 	}
+	if (!sets)
+		return false;
 	/* a chunk of a procedure is a transaction */
 	return !is_deferred(info->conoid, &key->name) || call->batches != NULL;
 }

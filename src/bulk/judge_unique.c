@@ -12,7 +12,8 @@
  *
  * An upsert's own index finds the row to update or to leave alone.  If there is
  * one, DO NOTHING asks no other index, and for DO UPDATE that row is no
- * conflict in the others.  Deferrable constraints are checked later, and left
+ * conflict in the others.  Nor is a row with the one it updates, or with one
+ * that a row before it moves away.  Deferrable constraints are checked later, and left
  * to PostgreSQL.
  *
  *-------------------------------------------------------------------------
@@ -59,6 +60,7 @@ struct DbuJudgeUnique
 	int			count;
 	Judged	   *judged;
 	HTAB	   *seen;
+	HTAB	   *moved;			/* ItemPointerData: rows that good ones of the batch update */
 };
 
 /* Does what the index holds of a row depend on what is not known? */
@@ -159,6 +161,8 @@ dbu_bulk_judge_unique_begin(DbuJudge *judge)
 	ctl.entrysize = sizeof(Seen);
 	ctl.hcxt = CurrentMemoryContext;
 	unique->seen = hash_create("dbutil bulk unique keys", 1024, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	ctl.keysize = ctl.entrysize = sizeof(ItemPointerData);
+	unique->moved = hash_create("dbutil bulk rows updated", 1024, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	judge->unique = unique;
 }
 
@@ -171,13 +175,15 @@ dbu_bulk_judge_unique_end(DbuJudge *judge)
 
 /* ---------- the table ---------- */
 
-/* A row that is there already; its place goes to tid. */
+/* A row that is there already and stays there; its place goes to tid. */
 static bool
 conflicts(DbuJudge *judge, const Judged *judged, ItemPointer tid)
 {
 	ItemPointerSetInvalid(tid);
-	return !dbu_exec_check_index_constraints(judge->relinfo, judge->row, judge->estate, tid,
-											 list_make1_oid(RelationGetRelid(judged->index)));
+	if (dbu_exec_check_index_constraints(judge->relinfo, judge->row, judge->estate, tid,
+										 list_make1_oid(RelationGetRelid(judged->index))))
+		return false;
+	return hash_search(judge->unique->moved, tid, HASH_FIND, NULL) == NULL;
 }
 
 /* ---------- the batch ---------- */
@@ -315,7 +321,8 @@ dbu_bulk_judge_unique(DbuJudge *judge, DbuReject *reject)
 	Datum		values[INDEX_MAX_KEYS];
 	bool		nulls[INDEX_MAX_KEYS];
 
-	ItemPointerSetInvalid(&mine);
+	/* the row to update, if the batch is an update */
+	mine = judge->row->tts_tid;
 	for (int i = 0; i < unique->count; i++)
 	{
 		if (unique->judged[i].arbiter && !ItemPointerIsValid(&mine) &&
@@ -348,5 +355,7 @@ dbu_bulk_judge_unique(DbuJudge *judge, DbuReject *reject)
 		if (!stands_apart(judge, judged, nulls))
 			remember(judge, i, values, nulls);
 	}
+	if (ItemPointerIsValid(&judge->row->tts_tid))
+		(void) hash_search(unique->moved, &judge->row->tts_tid, HASH_ENTER, NULL);
 	return true;
 }

@@ -160,6 +160,8 @@ store_named(DbuBulkCall *call)
 		char		flags[NTOLD];
 		int			rc;
 
+		/* SPI leaves its own context behind */
+		MemoryContextSwitchTo(call->rejects->mcxt);
 		fill_told(call, lfirst(lc), values, nulls);
 		for (int i = 0; i < NTOLD; i++)
 			flags[i] = nulls[i] ? 'n' : ' ';
