@@ -3,7 +3,8 @@
  * batches.h
  *	  What the files of the procedures share that commit chunk by chunk.
  *
- *		batches.c	entry points, the loop over chunks, retries
+ *		batch_calls.c	entry points: arguments and result
+ *		batches.c	the loop over chunks, retries
  *		batch_sql.c	the statements: which rows are next, what is done to them
  *		clause.c	SQL texts that the caller gives: one expression, assignments
  *		pace.c		waiting: pauses, replica lag, WAL rate, the size of chunks
@@ -73,6 +74,9 @@ typedef struct DbuBatches
 	int			retries_of_chunk;	/* ... and how often it was tried again */
 	bool		done;			/* no rows are left */
 } DbuBatches;
+
+/* batches.c */
+extern void dbu_batches_run(DbuBatches *batches);
 
 /* batch_sql.c */
 extern void dbu_batches_describe(DbuBatches *batches, Datum column_map, bool has_map, List *key);
