@@ -194,9 +194,14 @@ DO $$ BEGIN
 	EXCEPTION WHEN undefined_column THEN
 		INSERT INTO one VALUES (62);
 	END;
+	BEGIN
+		PERFORM dbutil.bulk_delete('one', '[64, 64]', missing => 'reject');
+	EXCEPTION WHEN cardinality_violation THEN
+		INSERT INTO one VALUES (65);
+	END;
 	INSERT INTO one VALUES (63);
 END $$;
-SELECT array_agg(id ORDER BY id) FROM one WHERE id BETWEEN 49 AND 70;
+SELECT array_agg(id ORDER BY id) FROM one WHERE id BETWEEN 49 AND 69;
 
 -- dry runs tell what is found by judging, and write nothing
 SELECT counts(r), r.complete FROM dbutil.bulk_insert('j', '[{"id": "x"}, {"id": -2, "c": 0, "n": 1}, {"id": -2, "n": 1}, {"id": -2, "n": 1}]', on_error => 'reject', max_errors => 2, dry_run => true) r;

@@ -50,9 +50,23 @@ my %calls = (
 	insert => q(CALL dbutil.bulk_insert_batches('inserted', 'source', job => 'insert', chunk_rows => 50, chunk_target_ms => NULL, pause_ms => 5)),
 	update => q(CALL dbutil.bulk_update_batches('updated', 'n = n + 1', job => 'update', chunk_rows => 50, chunk_target_ms => NULL, pause_ms => 5)),
 	delete => q(CALL dbutil.bulk_delete_batches('deleted', 'true', job => 'delete', archive_to => 'archive', chunk_rows => 50, chunk_target_ms => NULL, pause_ms => 5)));
+# First at the worst of all: the chunk is written, the row of the job as well,
+# and nothing is committed.
+$node->safe_psql('postgres', q{CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+	EXECUTE format('COPY (SELECT 1) TO PROGRAM %L', 'kill -9 ' || pg_backend_pid());
+	PERFORM pg_sleep(60);
+	RETURN NULL; END $$});
+my %done = (insert => 'SELECT count(*) FROM inserted', update => 'SELECT sum(n) FROM updated', delete => 'SELECT count(*) FROM archive');
 foreach my $op (sort keys %calls)
 {
 	my $kills = 0;
+
+	$node->safe_psql('postgres', q(CREATE TRIGGER die AFTER UPDATE ON dbutil.bulk_job_rows FOR EACH ROW WHEN (NEW.rows_in = 500) EXECUTE FUNCTION die()));
+	in_background($calls{$op})->{run}->finish;
+	$node->poll_query_until('postgres', 'SELECT NOT pg_is_in_recovery()') or die 'no recovery';
+	$node->safe_psql('postgres', q(DROP TRIGGER die ON dbutil.bulk_job_rows));
+	is($node->safe_psql('postgres', qq(SELECT state, rows_in, ($done{$op}) FROM dbutil.bulk_jobs WHERE job = '$op')),
+		'interrupted|450|450', "$op: what is done is what the job says");
 
 	foreach my $try (1 .. 6)
 	{
