@@ -27,9 +27,13 @@ dbu_bulk_one_statement(const DbuBulkCall *call, bool *strict)
 {
 	const DbuTarget *target = call->target;
 
+	bool		inserts = call->op == DBU_BULK_UPDATE && call->opt.missing == DBU_MISSING_INSERT;
+
 	*strict = true;
 	if (target->one_statement[call->op] != NULL)
 		return target->one_statement[call->op];
+	if (inserts && target->one_statement[DBU_BULK_INSERT] != NULL)
+		return target->one_statement[DBU_BULK_INSERT];
 	if (call->op == DBU_BULK_DELETE && target->referenced)
 		return "foreign keys to the table would be checked for each slice";
 	for (int i = 0; (call->op == DBU_BULK_UPDATE || dbu_bulk_upserts(call)) && i < call->ncolumns; i++)
@@ -50,6 +54,8 @@ dbu_bulk_one_statement(const DbuBulkCall *call, bool *strict)
 							call->key->columns[k]->name);
 	}
 	*strict = false;
+	if (inserts && target->after_row[call->op] == NULL)
+		return target->after_row[DBU_BULK_INSERT];
 	return target->after_row[call->op];
 }
 

@@ -16,7 +16,9 @@
  */
 #include "bulk/bulk.h"
 
+#include "access/genam.h"
 #include "access/relation.h"
+#include "access/table.h"
 #include "catalog/partition.h"
 #include "catalog/pg_am_d.h"
 #include "catalog/pg_class.h"
@@ -30,12 +32,15 @@
 #include "utils/acl.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/reltrigger.h"
 #include "utils/rls.h"
 #include "utils/syscache.h"
 #include "utils/varlena.h"
+
+static const char after_row_reason[] = "triggers for each row that fire after the statement would see the slices";
 
 static void
 load_columns(DbuTarget *target, Relation rel)
@@ -135,7 +140,6 @@ static void
 load_end_of_statement(DbuTarget *target, Relation rel)
 {
 	TriggerDesc *triggers = rel->trigdesc;
-	const char *reason = "triggers for each row that fire after the statement would see the slices";
 
 	for (int i = 0; triggers != NULL && i < triggers->numtriggers; i++)
 	{
@@ -149,22 +153,69 @@ load_end_of_statement(DbuTarget *target, Relation rel)
 		if (trigger->tgisinternal || !TRIGGER_FOR_ROW(trigger->tgtype) || !TRIGGER_FOR_AFTER(trigger->tgtype))
 			continue;
 		if (TRIGGER_FOR_INSERT(trigger->tgtype) || TRIGGER_FOR_UPDATE(trigger->tgtype))
-			target->after_row[DBU_BULK_INSERT] = reason;	/* ON CONFLICT DO UPDATE fires both */
+			target->after_row[DBU_BULK_INSERT] = after_row_reason;	/* ON CONFLICT DO UPDATE fires both */
 		if (TRIGGER_FOR_UPDATE(trigger->tgtype))
-			target->after_row[DBU_BULK_UPDATE] = reason;
+			target->after_row[DBU_BULK_UPDATE] = after_row_reason;
 		if (TRIGGER_FOR_DELETE(trigger->tgtype))
-			target->after_row[DBU_BULK_DELETE] = reason;
+			target->after_row[DBU_BULK_DELETE] = after_row_reason;
 	}
 }
 
 /*
- * The foreign keys and row triggers of the target and of what is below it.
- * Answers whether the family refers to itself.  An insert locks partitions
- * only as rows get there, so they are left alone then: what they have from the
- * table above is known without them.
+ * The same of partitions of their own, for an insert.  It locks partitions only
+ * as rows get there, so they are not opened here: their triggers, which foreign
+ * keys and deferrable constraints have too, are read from the catalog.
  */
 static bool
-load_family(DbuTarget *target, Relation rel, DbuBulkOp op)
+load_partitions(DbuTarget *target, List *family, bool *deferrable)
+{
+	Relation	pg_trigger = table_open(TriggerRelationId, AccessShareLock);
+	bool		refers = false;
+	ListCell   *lc;
+
+	foreach(lc, family)
+	{
+		Oid			relid = lfirst_oid(lc);
+		HeapTuple	tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+		bool		has_triggers;
+		ScanKeyData key;
+		SysScanDesc scan;
+
+		if (!HeapTupleIsValid(tuple))
+			continue;
+		has_triggers = ((Form_pg_class) GETSTRUCT(tuple))->relhastriggers;
+		ReleaseSysCache(tuple);
+		if (!has_triggers || relid == target->relid)
+			continue;
+
+		ScanKeyInit(&key, Anum_pg_trigger_tgrelid, BTEqualStrategyNumber, F_OIDEQ,
+					ObjectIdGetDatum(relid));
+		scan = systable_beginscan(pg_trigger, TriggerRelidNameIndexId, true, NULL, 1, &key);
+		while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		{
+			Form_pg_trigger form = (Form_pg_trigger) GETSTRUCT(tuple);
+
+			if (RI_FKey_trigger_type(form->tgfoid) == RI_TRIGGER_FK &&
+				list_member_oid(family, form->tgconstrrelid))
+				refers = true;
+			if (form->tgfoid == F_UNIQUE_KEY_RECHECK)
+				*deferrable = true;
+			if (!form->tgisinternal && TRIGGER_FOR_ROW(form->tgtype) && TRIGGER_FOR_AFTER(form->tgtype) &&
+				(TRIGGER_FOR_INSERT(form->tgtype) || TRIGGER_FOR_UPDATE(form->tgtype)))
+				target->after_row[DBU_BULK_INSERT] = after_row_reason;
+		}
+		systable_endscan(scan);
+	}
+	table_close(pg_trigger, AccessShareLock);
+	return refers;
+}
+
+/*
+ * The foreign keys and row triggers of the target and of what is below it.
+ * Answers whether the family refers to itself.
+ */
+static bool
+load_family(DbuTarget *target, Relation rel, DbuBulkOp op, bool *deferrable)
 {
 	List	   *family = list_make1_oid(target->relid);
 	List	   *below = NIL;
@@ -182,6 +233,11 @@ load_family(DbuTarget *target, Relation rel, DbuBulkOp op)
 
 	load_end_of_statement(target, rel);
 	result = refers_to(rel, family);
+	if (op == DBU_BULK_INSERT && target->relkind == RELKIND_PARTITIONED_TABLE)
+	{
+		family = list_concat_unique_oid(family, find_all_inheritors(target->relid, NoLock, NULL));
+		result |= load_partitions(target, family, deferrable);
+	}
 	foreach(lc, below)
 	{
 		Relation	child = relation_open(lfirst_oid(lc), NoLock);
@@ -275,6 +331,7 @@ dbu_bulk_target_load(Oid relid, DbuBulkOp op)
 	Relation	rel = try_relation_open(relid, AccessShareLock);
 	const char *one_statement = NULL;
 	bool		refers;
+	bool		deferrable = false;
 	bool		plain;
 
 	if (rel == NULL)
@@ -298,12 +355,12 @@ dbu_bulk_target_load(Oid relid, DbuBulkOp op)
 	for (int i = 0; i < DBU_BULK_NOPS; i++)
 		target->may_suppress[i] = !plain || target->row_security;
 
-	refers = load_family(target, rel, op);
+	refers = load_family(target, rel, op, &deferrable);
 	if (target->relkind == RELKIND_VIEW)
 		one_statement = "what lies below the view may see the slices";
 	else if (target->relkind != RELKIND_FOREIGN_TABLE)
 	{
-		if (load_indexes(target, rel))
+		if (load_indexes(target, rel) || deferrable)
 			one_statement = "a deferrable unique constraint would be checked for each slice";
 		else if (refers)
 			one_statement = "a foreign key to the table itself would be checked for each slice";
