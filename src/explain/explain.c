@@ -230,9 +230,9 @@ timeout_of(const Interval *interval)
 	return (int) ms;
 }
 
-/* The four arguments that analyze_query() and findings() share. */
-static void
-obtain(FunctionCallInfo fcinfo, DbuObtainedPlan *obtained)
+/* The four arguments that analyze_query(), findings() and plan_tree() share. */
+void
+dbu_explain_obtain_call(FunctionCallInfo fcinfo, DbuObtainedPlan *obtained)
 {
 	static const char *const names[] = {"query", "params", "run", "timeout"};
 	Jsonb	   *params = NULL;
@@ -246,6 +246,30 @@ obtain(FunctionCallInfo fcinfo, DbuObtainedPlan *obtained)
 		params = PG_GETARG_JSONB_P(1);
 	dbu_explain_obtain(obtained, text_to_cstring(PG_GETARG_TEXT_PP(0)), params,
 					   PG_GETARG_BOOL(2), timeout_of(PG_GETARG_INTERVAL_P(3)));
+}
+
+static void
+plan_text_error_callback(void *arg)
+{
+	if (geterrcode() == ERRCODE_INVALID_TEXT_REPRESENTATION)
+		errhint("Pass the output of EXPLAIN (FORMAT JSON), with or without ANALYZE.");
+}
+
+/* A plan given as text, or as json, whose values are texts. */
+Jsonb *
+dbu_explain_plan_of_text(text *plan)
+{
+	ErrorContextCallback callback = {
+		.previous = error_context_stack,
+		.callback = plan_text_error_callback,
+	};
+	Jsonb	   *result;
+
+	error_context_stack = &callback;
+	result = DatumGetJsonbP(DirectFunctionCall1(jsonb_in,
+												CStringGetDatum(text_to_cstring(plan))));
+	error_context_stack = callback.previous;
+	return result;
 }
 
 static void
@@ -292,7 +316,7 @@ dbutil_analyze_query(PG_FUNCTION_ARGS)
 	JsonbParseState *state = NULL;
 	JsonbValue *result;
 
-	obtain(fcinfo, &obtained);
+	dbu_explain_obtain_call(fcinfo, &obtained);
 	statements = dbu_explain_read_plan(obtained.plan);
 	findings = dbu_explain_judge(statements, obtained.facts);
 
@@ -314,7 +338,7 @@ dbutil_findings(PG_FUNCTION_ARGS)
 {
 	DbuObtainedPlan obtained;
 
-	obtain(fcinfo, &obtained);
+	dbu_explain_obtain_call(fcinfo, &obtained);
 	return_rows(fcinfo, dbu_explain_judge(dbu_explain_read_plan(obtained.plan),
 										  obtained.facts));
 	return (Datum) 0;
@@ -329,27 +353,12 @@ dbutil_explain_findings_jsonb(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
-static void
-plan_text_error_callback(void *arg)
-{
-	if (geterrcode() == ERRCODE_INVALID_TEXT_REPRESENTATION)
-		errhint("Pass the output of EXPLAIN (FORMAT JSON), with or without ANALYZE.");
-}
-
 /* Also for json, whose values are texts. */
 Datum
 dbutil_explain_findings_text(PG_FUNCTION_ARGS)
 {
-	char	   *plan_text = text_to_cstring(PG_GETARG_TEXT_PP(0));
-	ErrorContextCallback callback = {
-		.previous = error_context_stack,
-		.callback = plan_text_error_callback,
-	};
-	Jsonb	   *plan;
+	Jsonb	   *plan = dbu_explain_plan_of_text(PG_GETARG_TEXT_PP(0));
 
-	error_context_stack = &callback;
-	plan = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(plan_text)));
-	error_context_stack = callback.previous;
 	return_rows(fcinfo, dbu_explain_judge(dbu_explain_read_plan(plan), NIL));
 	return (Datum) 0;
 }

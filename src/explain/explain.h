@@ -7,7 +7,7 @@
  * parses, plans and explains the statement (safety.c says whether it may be
  * executed, run.c executes it and undoes it), plan_json.c reads any EXPLAIN
  * (FORMAT JSON) output into nodes, rules.c walks the nodes with its table of
- * rules, explain.c turns the findings into SQL results.
+ * rules, explain.c turns the findings into SQL results, tree.c into text.
  *
  * Everything here lives in the memory context of the call.
  *
@@ -18,6 +18,7 @@
 
 #include "postgres.h"
 
+#include "fmgr.h"
 #include "nodes/parsenodes.h"
 #include "nodes/pg_list.h"
 #include "nodes/plannodes.h"
@@ -79,6 +80,9 @@ typedef struct DbuPlanNode
 	bool		executed;		/* has actual figures and ran at least once */
 	double		rows;			/* actual, average of one loop */
 	double		loops;
+	bool		measured;		/* has actual figures */
+	double		total;			/* by dbu_explain_share_out(): with those below */
+	double		self;			/* likewise: without them */
 } DbuPlanNode;
 
 typedef struct DbuPlanStatement
@@ -98,10 +102,16 @@ extern bool dbu_explain_flag(JsonbContainer *object, const char *key);
 extern char *dbu_explain_text(JsonbContainer *object, const char *key);
 extern JsonbContainer *dbu_explain_object(JsonbContainer *object, const char *key);
 extern List *dbu_explain_objects(JsonbContainer *object, const char *key);
+extern char *dbu_explain_texts(JsonbContainer *object, const char *key);
 extern char *dbu_explain_node_label(const DbuPlanNode *node);
 extern char *dbu_explain_node_relation(const DbuPlanNode *node);
 extern DbuPlanNode *dbu_explain_child(const DbuPlanNode *node, const char *relationship);
 extern double dbu_explain_node_rows(const DbuPlanNode *node);
+
+/* ---------- shares.c, tree.c ---------- */
+
+extern bool dbu_explain_share_out(DbuPlanStatement *statement);
+extern char *dbu_explain_node_title(const DbuPlanNode *node);
 
 /* ---------- rules.c ---------- */
 
@@ -173,5 +183,10 @@ extern void dbu_explain_rule_workers_not_launched(DbuAnalysis *analysis, const D
 extern void dbu_explain_rule_jit_share(DbuAnalysis *analysis);
 extern void dbu_explain_rule_long_planning(DbuAnalysis *analysis);
 extern void dbu_explain_rule_trigger_time(DbuAnalysis *analysis);
+
+/* ---------- explain.c: arguments ---------- */
+
+extern void dbu_explain_obtain_call(FunctionCallInfo fcinfo, DbuObtainedPlan *obtained);
+extern Jsonb *dbu_explain_plan_of_text(text *plan);
 
 #endif							/* DBU_EXPLAIN_EXPLAIN_H */

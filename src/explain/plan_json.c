@@ -113,6 +113,27 @@ dbu_explain_objects(JsonbContainer *object, const char *key)
 	return objects;
 }
 
+/* The texts of an array with commas between them; NULL if there are none. */
+char *
+dbu_explain_texts(JsonbContainer *object, const char *key)
+{
+	JsonbContainer *array = as_container(field(object, key), true);
+	StringInfoData texts;
+
+	if (array == NULL)
+		return NULL;
+	initStringInfo(&texts);
+	for (uint32 i = 0; i < JsonContainerSize(array); i++)
+	{
+		JsonbValue *element = getIthJsonbValueFromContainer(array, i);
+
+		if (element->type == jbvString)
+			appendStringInfo(&texts, "%s%.*s", texts.len > 0 ? ", " : "",
+							 element->val.string.len, element->val.string.val);
+	}
+	return texts.len > 0 ? texts.data : NULL;
+}
+
 /* ---------- nodes ---------- */
 
 /* A path, "{0,Plan", with more steps put after it. */
@@ -153,6 +174,7 @@ read_node(DbuPlanStatement *statement, JsonbContainer *object, DbuPlanNode *pare
 		dbu_explain_number(object, "Actual Loops", &node->loops))
 	{
 		statement->measured = true;
+		node->measured = true;
 		node->executed = node->loops > 0;
 	}
 

@@ -1,0 +1,54 @@
+-- explain: a plan as text. Plans written by hand, so that every figure is known.
+-- time: loops, a LIMIT above, findings at their node and at the statement
+SELECT * FROM dbutil.explain_tree($$[{"Plan": {"Node Type": "Limit", "Plan Rows": 10, "Total Cost": 50, "Actual Rows": 10, "Actual Loops": 1, "Actual Total Time": 100, "Plans": [
+  {"Node Type": "Nested Loop", "Parent Relationship": "Outer", "Join Type": "Left", "Plan Rows": 5000, "Total Cost": 900, "Actual Rows": 10, "Actual Loops": 1, "Actual Total Time": 99, "Join Filter": "(a.id = b.id)", "Plans": [
+   {"Node Type": "Seq Scan", "Parent Relationship": "Outer", "Schema": "public", "Relation Name": "orders", "Alias": "a", "Filter": "(a.x =\n 1)", "Rows Removed by Filter": 19900, "Plan Rows": 100, "Total Cost": 300, "Actual Rows": 100, "Actual Loops": 1, "Actual Total Time": 60},
+   {"Node Type": "Index Scan", "Parent Relationship": "Inner", "Relation Name": "b", "Alias": "b", "Index Name": "b_pkey", "Index Cond": "(b.id = a.id)", "Plan Rows": 1, "Total Cost": 5, "Actual Rows": 0.5, "Actual Loops": 100, "Actual Total Time": 0.2}]}]},
+ "Planning Time": 1.5, "Execution Time": 140, "JIT": {"Functions": 9, "Timing": {"Total": 40}},
+ "Triggers": [{"Trigger Name": "audit", "Relation": "a", "Time": 0.25, "Calls": 1}]}]$$);
+-- cost: the same without actual figures; what a LIMIT does not ask for has no share
+SELECT * FROM dbutil.explain_tree($$[{"Plan": {"Node Type": "Limit", "Plan Rows": 10, "Total Cost": 50, "Plans": [
+  {"Node Type": "Nested Loop", "Parent Relationship": "Outer", "Join Type": "Inner", "Plan Rows": 5000, "Total Cost": 900, "Plans": [
+   {"Node Type": "Seq Scan", "Parent Relationship": "Outer", "Relation Name": "a", "Alias": "a", "Plan Rows": 100, "Total Cost": 300},
+   {"Node Type": "Index Scan", "Parent Relationship": "Inner", "Relation Name": "b", "Alias": "b", "Index Name": "b_pkey", "Index Cond": "(b.id = a.id)", "Plan Rows": 1, "Total Cost": 5}]}]}}]$$::jsonb);
+-- parallel: three processes that took 30 ms each kept the statement 30 ms; a CTE's
+-- time is its own, not its scan's; a node that was never executed
+SELECT * FROM dbutil.explain_tree($${"Plan": {"Node Type": "Aggregate", "Strategy": "Plain", "Partial Mode": "Finalize", "Plan Rows": 1, "Actual Rows": 1, "Actual Loops": 1, "Actual Total Time": 100, "Plans": [
+   {"Node Type": "Sort", "Parent Relationship": "InitPlan", "Subplan Name": "CTE w", "Sort Key": ["t.a", "t.b DESC"], "Plan Rows": 20, "Actual Rows": 20, "Actual Loops": 1, "Actual Total Time": 50},
+   {"Node Type": "Append", "Parent Relationship": "Outer", "Plan Rows": 9, "Actual Rows": 9, "Actual Loops": 1, "Actual Total Time": 95, "Plans": [
+    {"Node Type": "CTE Scan", "Parent Relationship": "Member", "CTE Name": "w", "Alias": "x", "Plan Rows": 20, "Actual Rows": 20, "Actual Loops": 1, "Actual Total Time": 55},
+    {"Node Type": "Function Scan", "Parent Relationship": "Member", "Function Name": "generate_series", "Alias": "g", "Plan Rows": 20, "Actual Rows": 0, "Actual Loops": 0, "Actual Total Time": 0},
+    {"Node Type": "Gather", "Parent Relationship": "Member", "Workers Planned": 2, "Workers Launched": 2, "Plan Rows": 3, "Actual Rows": 3, "Actual Loops": 1, "Actual Total Time": 35, "Plans": [
+     {"Node Type": "Aggregate", "Strategy": "Hashed", "Partial Mode": "Partial", "Parent Relationship": "Outer", "Plan Rows": 1, "Actual Rows": 1, "Actual Loops": 3, "Actual Total Time": 30}]}]}]}}$$::json);
+-- all of the time is somebody's, whatever a plan says
+SELECT sum(substring(line FROM '(\d+) %')::int) AS percent FROM dbutil.explain_tree($${"Node Type": "Sort", "Actual Rows": 1, "Actual Loops": 1, "Actual Total Time": 10, "Plans": [
+  {"Node Type": "Sort", "Actual Rows": 1, "Actual Loops": 9, "Actual Total Time": 60}, {"Node Type": "Sort", "Actual Rows": 1, "Actual Loops": 1, "Actual Total Time": 1800}]}$$) line;
+SELECT * FROM dbutil.explain_tree('{"Node Type": "Sort", "Total Cost": -3, "Plan Rows": 1e300}');
+
+-- of a statement: planned, run, with parameters
+CREATE TABLE tree_t (a int, b text) WITH (autovacuum_enabled = off);
+INSERT INTO tree_t SELECT i, 'x' FROM generate_series(1, 20000) i;
+ANALYZE tree_t;
+SET max_parallel_workers_per_gather = 0;
+CREATE FUNCTION tree_masked(line text) RETURNS text LANGUAGE sql AS
+	$$SELECT regexp_replace(regexp_replace(regexp_replace(line, '^ *(#+ +)?', ''), '\d[\d.]*', 'N', 'g'), ' +', ' ', 'g')$$;
+SELECT tree_masked(line) FROM dbutil.plan_tree('SELECT * FROM tree_t WHERE a = :a', '{"a": 7}') line;
+SELECT tree_masked(line) FROM dbutil.plan_tree('UPDATE tree_t SET b = ''y'' WHERE a = 7', run => true) line
+WHERE line !~ 'long_planning|Planning takes|Prepare the';
+SELECT count(*) FROM tree_t WHERE b = 'y';
+-- two statements that a rule made of one
+CREATE RULE tree_rule AS ON INSERT TO tree_t DO ALSO DELETE FROM tree_t WHERE a = 1;
+SELECT count(*) FILTER (WHERE line ~ ' share ') AS heads, count(*) FILTER (WHERE line = '') AS between
+FROM dbutil.plan_tree('INSERT INTO tree_t VALUES (1)') line;
+
+-- errors
+SELECT dbutil.plan_tree('SELECT 1; SELECT 2');
+SELECT dbutil.plan_tree('SELECT * FROM tree_t WHERE');
+SELECT dbutil.plan_tree('VACUUM');
+SELECT dbutil.plan_tree(NULL);
+SELECT dbutil.explain_tree('{"Plan": 3}'::jsonb);
+SELECT dbutil.explain_tree('Seq Scan on t');
+SELECT count(*) FROM dbutil.explain_tree(NULL::jsonb);
+
+DROP TABLE tree_t;
+DROP FUNCTION tree_masked(text);
