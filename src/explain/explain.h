@@ -111,6 +111,7 @@ extern double dbu_explain_node_rows(const DbuPlanNode *node);
 /* ---------- shares.c, tree.c ---------- */
 
 extern bool dbu_explain_share_out(DbuPlanStatement *statement);
+extern bool dbu_explain_node_time(const DbuPlanNode *node, double *time);
 extern char *dbu_explain_node_title(const DbuPlanNode *node);
 
 /* ---------- rules.c ---------- */

@@ -60,19 +60,32 @@ executions(const DbuPlanNode *child)
 	return 1;
 }
 
+/*
+ * How long the statement waited for a node with all below it, in all loops, in
+ * milliseconds.  False if it was not measured.
+ */
+bool
+dbu_explain_node_time(const DbuPlanNode *node, double *time)
+{
+	if (!node->measured || !dbu_explain_number(node->fields, "Actual Total Time", time))
+		return false;
+	*time = node->executed ? Max(*time, 0) * node->loops / processes(node) : 0;
+	return true;
+}
+
 /* What a node with all below it used in all loops, by its own account. */
 static double
 own_account(const DbuPlanNode *node, bool by_time, double loops)
 {
 	double		figure = 0;
 
-	if (!by_time)
+	if (by_time)
 	{
-		dbu_explain_number(node->fields, "Total Cost", &figure);
-		return Max(figure, 0) * loops;
+		dbu_explain_node_time(node, &figure);
+		return figure;
 	}
-	dbu_explain_number(node->fields, "Actual Total Time", &figure);
-	return node->executed ? Max(figure, 0) * node->loops / processes(node) : 0;
+	dbu_explain_number(node->fields, "Total Cost", &figure);
+	return Max(figure, 0) * loops;
 }
 
 /* The name of the CTE that a node makes, or NULL. */
