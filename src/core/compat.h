@@ -75,6 +75,9 @@
 #define DBU_NEEDS_EXPLAIN_ONE_QUERY
 #endif
 
+/* EXPLAIN of a statement whose parameters have no values came in 16. */
+#define DBU_HAS_GENERIC_EXPLAIN (PG_VERSION_NUM >= 160000)
+
 /* JSON_VALUE and its like, with a result type of their own, came in 17. */
 #if PG_VERSION_NUM >= 170000
 #define dbu_json_expr_type(node) \

@@ -12,7 +12,7 @@
 #include "core/compat.h"
 #include "core/errors.h"
 #include "core/module.h"
-#include "explain/explain.h"
+#include "explain/advice.h"
 
 #include <math.h>
 
@@ -135,8 +135,8 @@ push_finding(JsonbParseState **state, const DbuFinding *finding)
 	push_evidence(state, finding);
 	push_text(state, "advice", finding->advice);
 	push_text(state, "suggested_sql", finding->suggested_sql);
-	if (finding->unproven)
-		push_bool(state, "proven", false);
+	if (finding->unproven || finding->proven)
+		push_bool(state, "proven", finding->proven);
 	else
 		push_text(state, "proven", NULL);
 	pushJsonbValue(state, WJB_END_OBJECT, NULL);
@@ -272,6 +272,16 @@ dbu_explain_plan_of_text(text *plan)
 	return result;
 }
 
+/* Findings over a plan that was made here, with index advice that is proven. */
+List *
+dbu_explain_judge_obtained(const DbuObtainedPlan *obtained, List *statements)
+{
+	List	   *findings = dbu_explain_judge(statements, obtained->facts);
+
+	dbu_explain_prove_findings(findings, obtained->query);
+	return findings;
+}
+
 static void
 return_rows(FunctionCallInfo fcinfo, List *findings)
 {
@@ -298,8 +308,8 @@ return_rows(FunctionCallInfo fcinfo, List *findings)
 		}
 		values[5] = JsonbPGetDatum(JsonbValueToJsonb(push_evidence(&state, finding)));
 		nulls[5] = false;
-		values[8] = BoolGetDatum(false);
-		nulls[8] = !finding->unproven;
+		values[8] = BoolGetDatum(finding->proven);
+		nulls[8] = !(finding->unproven || finding->proven);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 }
@@ -318,7 +328,7 @@ dbutil_analyze_query(PG_FUNCTION_ARGS)
 
 	dbu_explain_obtain_call(fcinfo, &obtained);
 	statements = dbu_explain_read_plan(obtained.plan);
-	findings = dbu_explain_judge(statements, obtained.facts);
+	findings = dbu_explain_judge_obtained(&obtained, statements);
 
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	push_text(&state, "query", text_to_cstring(PG_GETARG_TEXT_PP(0)));
@@ -339,8 +349,8 @@ dbutil_findings(PG_FUNCTION_ARGS)
 	DbuObtainedPlan obtained;
 
 	dbu_explain_obtain_call(fcinfo, &obtained);
-	return_rows(fcinfo, dbu_explain_judge(dbu_explain_read_plan(obtained.plan),
-										  obtained.facts));
+	return_rows(fcinfo, dbu_explain_judge_obtained(&obtained,
+												   dbu_explain_read_plan(obtained.plan)));
 	return (Datum) 0;
 }
 

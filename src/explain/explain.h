@@ -38,20 +38,35 @@ typedef struct DbuScanFact
 	bool		indexed;		/* such an index exists already */
 } DbuScanFact;
 
+/* A column that a clause compares with something else, and how. */
+typedef struct DbuComparedColumn
+{
+	AttrNumber	column;
+	Oid			operator;		/* as "column operator value" */
+	Oid			collation;
+	int			strategy;		/* of a btree */
+	Node	   *other;			/* what it is compared with */
+} DbuComparedColumn;
+
+extern DbuComparedColumn *dbu_explain_compared_column(Node *clause, Index rti);
 extern List *dbu_explain_scan_facts(PlannedStmt *stmt);
 extern void dbu_explain_name_facts(List *facts, List *rtable_names);
 
 /* ---------- obtain.c, run.c, safety.c, safety_implied.c ---------- */
+
+typedef struct DbuWorkloadQuery DbuWorkloadQuery;	/* advice.h */
 
 typedef struct DbuObtainedPlan
 {
 	Jsonb	   *plan;			/* what EXPLAIN (FORMAT JSON) gives: an array */
 	bool		executed;
 	List	   *facts;			/* DbuScanFact * */
+	DbuWorkloadQuery *query;	/* for index advice */
 } DbuObtainedPlan;
 
 extern void dbu_explain_obtain(DbuObtainedPlan *result, const char *query,
 							   Jsonb *params, bool run, int timeout_ms);
+extern void dbu_explain_query_error_callback(void *arg);
 
 typedef void (*DbuRunFunction) (void *arg);
 
@@ -131,7 +146,7 @@ typedef struct DbuEvidence
 	const char *text;
 } DbuEvidence;
 
-#define DBU_MAX_EVIDENCE 8
+#define DBU_MAX_EVIDENCE 10
 
 typedef struct DbuFinding
 {
@@ -146,6 +161,7 @@ typedef struct DbuFinding
 	const char *advice;
 	const char *suggested_sql;	/* NULL: none */
 	bool		unproven;		/* nobody asked the planner about suggested_sql */
+	bool		proven;			/* it would use it */
 } DbuFinding;
 
 typedef struct DbuAnalysis
@@ -188,6 +204,7 @@ extern void dbu_explain_rule_trigger_time(DbuAnalysis *analysis);
 /* ---------- explain.c: arguments ---------- */
 
 extern void dbu_explain_obtain_call(FunctionCallInfo fcinfo, DbuObtainedPlan *obtained);
+extern List *dbu_explain_judge_obtained(const DbuObtainedPlan *obtained, List *statements);
 extern Jsonb *dbu_explain_plan_of_text(text *plan);
 
 #endif							/* DBU_EXPLAIN_EXPLAIN_H */

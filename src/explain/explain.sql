@@ -18,7 +18,7 @@ CREATE FUNCTION dbutil.findings(query text, params jsonb DEFAULT NULL,
 	LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'dbutil_findings';
 COMMENT ON FUNCTION dbutil.findings(text, jsonb, boolean, interval) IS
-	'findings of dbutil.analyze_query() as rows, worst first (severity critical | warn | info). node_path leads to the node: plan #> node_path::text[]; node is NULL where the statement as a whole is meant. evidence: the figures that made the rule fire. proven: false where suggested_sql is an index that the planner was not asked about. Arguments and errors as there';
+	'findings of dbutil.analyze_query() as rows, worst first (severity critical | warn | info). node_path leads to the node: plan #> node_path::text[]; node is NULL where the statement as a whole is meant. evidence: the figures that made the rule fire. proven: true where suggested_sql is an index that the planner would use (asked through hypopg), false where it was not asked, as hypopg is not installed. Arguments and errors as there';
 
 CREATE FUNCTION dbutil.explain_findings(plan jsonb,
 	OUT rule text, OUT severity text, OUT node_path text, OUT node text,

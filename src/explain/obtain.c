@@ -18,7 +18,7 @@
 #include "core/compat.h"
 #include "core/named_params.h"
 #include "core/one_statement.h"
-#include "explain/explain.h"
+#include "explain/advice.h"
 
 #include DBU_EXPLAIN_STATE_H
 #include DBU_EXPLAIN_FORMAT_H
@@ -41,8 +41,9 @@ typedef struct ExplainWork
 	Jsonb	   *result;
 } ExplainWork;
 
-static void
-query_error_callback(void *arg)
+/* arg: DbuQueryText *.  Errors show the text as the caller wrote it. */
+void
+dbu_explain_query_error_callback(void *arg)
 {
 	const DbuQueryText *query = arg;
 	int			position = geterrposition();
@@ -109,7 +110,7 @@ dbu_explain_obtain(DbuObtainedPlan *result, const char *query_string,
 	DbuQueryText query = {.original = query_string,.text = query_string};
 	ErrorContextCallback callback = {
 		.previous = error_context_stack,
-		.callback = query_error_callback,
+		.callback = dbu_explain_query_error_callback,
 		.arg = &query
 	};
 	ExplainWork work = {.query = &query,.run = run};
@@ -134,6 +135,15 @@ dbu_explain_obtain(DbuObtainedPlan *result, const char *query_string,
 		dbu_explain_require_safe(queries, types, ntypes);
 	}
 	work.params = dbu_bind_params(&query, params, types, ntypes);
+	result->query = palloc0(sizeof(DbuWorkloadQuery));
+	result->query->number = 1;
+	result->query->text = query.text;
+	/* the planner writes into its own */
+	result->query->queries = copyObject(queries);
+	result->query->types = types;
+	result->query->ntypes = ntypes;
+	result->query->params = work.params;
+	result->query->calls = 1;
 	foreach(lc, queries)
 	{
 		instr_time *planning = palloc(sizeof(instr_time));

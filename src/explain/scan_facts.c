@@ -39,15 +39,6 @@
 /* More columns than this make an index big and are seldom needed to find rows. */
 #define MAX_EQUALITY_COLUMNS 3
 
-/* A column that the filter compares with something fixed, and how. */
-typedef struct Comparison
-{
-	AttrNumber	column;
-	Oid			operator;		/* as "column operator value" */
-	Oid			collation;
-	int			strategy;		/* of a btree */
-} Comparison;
-
 /* The column of the scanned table that a side of a comparison is, or NULL. */
 static Var *
 scanned_column(Node *side, Index rti)
@@ -60,11 +51,14 @@ scanned_column(Node *side, Index rti)
 	return NULL;
 }
 
-/* What a clause compares with something fixed; NULL if it is no such clause. */
-static Comparison *
-compared_column(Node *clause, Index rti)
+/*
+ * The column of a table that a clause compares by an operator of a btree, with
+ * something that does not change by itself; NULL if it is no such clause.
+ */
+DbuComparedColumn *
+dbu_explain_compared_column(Node *clause, Index rti)
 {
-	Comparison *result;
+	DbuComparedColumn *result;
 	int			strategy;
 	Oid			operator;
 	Oid			collation;
@@ -101,8 +95,7 @@ compared_column(Node *clause, Index rti)
 		operator = get_commutator(operator);
 	}
 	if (column == NULL || !OidIsValid(operator) || column->varcollid != collation ||
-		contain_var_clause(other) || contain_volatile_functions(other) ||
-		contain_subplans(other))
+		contain_volatile_functions(other))
 		return NULL;
 
 	opclass = GetDefaultOpClass(column->vartype, BTREE_AM_OID);
@@ -111,11 +104,12 @@ compared_column(Node *clause, Index rti)
 	strategy = get_op_opfamily_strategy(operator, get_opclass_family(opclass));
 	if (strategy == 0)
 		return NULL;
-	result = palloc(sizeof(Comparison));
+	result = palloc(sizeof(DbuComparedColumn));
 	result->column = column->varattno;
 	result->operator = operator;
 	result->collation = collation;
 	result->strategy = strategy;
+	result->other = other;
 	return result;
 }
 
@@ -126,7 +120,7 @@ compares(List *comparisons, AttrNumber column)
 
 	foreach(lc, comparisons)
 	{
-		if (((Comparison *) lfirst(lc))->column == column)
+		if (((DbuComparedColumn *) lfirst(lc))->column == column)
 			return true;
 	}
 	return false;
@@ -140,14 +134,15 @@ static List *
 index_comparisons(List *quals, Index rti)
 {
 	List	   *result = NIL;
-	Comparison *range = NULL;
+	DbuComparedColumn *range = NULL;
 	ListCell   *lc;
 
 	foreach(lc, quals)
 	{
-		Comparison *comparison = compared_column(lfirst(lc), rti);
+		DbuComparedColumn *comparison = dbu_explain_compared_column(lfirst(lc), rti);
 
-		if (comparison == NULL)
+		if (comparison == NULL || contain_var_clause(comparison->other) ||
+			contain_subplans(comparison->other))
 			continue;
 		if (comparison->strategy != BTEqualStrategyNumber)
 			range = range == NULL ? comparison : range;
@@ -181,7 +176,7 @@ index_serves(Relation index, List *comparisons)
 
 		foreach(lc, comparisons)
 		{
-			Comparison *comparison = lfirst(lc);
+			DbuComparedColumn *comparison = lfirst(lc);
 
 			found |= comparison->column == form->indkey.values[i] &&
 				comparison->collation == index->rd_indcollation[i] &&
@@ -231,7 +226,7 @@ describe_scan(SeqScan *scan, List *rtable)
 		initStringInfo(&names);
 		foreach(lc, comparisons)
 			appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "",
-							 quote_identifier(get_attname(rte->relid, ((Comparison *) lfirst(lc))->column, false)));
+							 quote_identifier(get_attname(rte->relid, ((DbuComparedColumn *) lfirst(lc))->column, false)));
 		fact->columns = names.data;
 		fact->indexed = has_index(rel, comparisons);
 		/* a toast table or a catalog is not the user's to index */

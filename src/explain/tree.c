@@ -342,7 +342,7 @@ dbutil_plan_tree(PG_FUNCTION_ARGS)
 
 	dbu_explain_obtain_call(fcinfo, &obtained);
 	statements = dbu_explain_read_plan(obtained.plan);
-	return_tree(fcinfo, statements, dbu_explain_judge(statements, obtained.facts));
+	return_tree(fcinfo, statements, dbu_explain_judge_obtained(&obtained, statements));
 	return (Datum) 0;
 }
 
