@@ -52,6 +52,7 @@ SELECT dbutil.index_advice('{SELECT 1, NULL}');
 SELECT count(*) FROM dbutil.index_advice('{}');
 SELECT count(*) FROM dbutil.index_advice(NULL);
 SELECT dbutil.index_advice_statements(0);
+SELECT dbutil.statement_findings(0);
 
 DROP FUNCTION adv(text[]);
 DROP VIEW adv_v;

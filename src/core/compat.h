@@ -76,7 +76,13 @@
 #endif
 
 /* EXPLAIN of a statement whose parameters have no values came in 16. */
-#define DBU_HAS_GENERIC_EXPLAIN (PG_VERSION_NUM >= 160000)
+#if PG_VERSION_NUM >= 160000
+#define DBU_HAS_GENERIC_EXPLAIN true
+#define dbu_set_generic_explain(es) ((es)->generic = true)
+#else
+#define DBU_HAS_GENERIC_EXPLAIN false
+#define dbu_set_generic_explain(es) ((void) (es))
+#endif
 
 /* JSON_VALUE and its like, with a result type of their own, came in 17. */
 #if PG_VERSION_NUM >= 170000

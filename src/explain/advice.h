@@ -23,6 +23,8 @@ struct DbuWorkloadQuery
 	int			ntypes;
 	ParamListInfo params;		/* their values, NULL: none are known */
 	double		calls;			/* how much it weighs */
+	int64		queryid;		/* if it was counted */
+	double		total_time;		/* milliseconds, likewise */
 	const char *skipped;		/* why it is left out, NULL: it is not */
 	List	   *relids;			/* tables that it reads and that may have candidates */
 	double		cost;			/* with the indexes that are there and chosen */
@@ -63,6 +65,13 @@ typedef struct DbuIndexAdvice
 	List	   *numbers;		/* int, of the statements that gain by it */
 	const char *reason;
 } DbuIndexAdvice;
+
+/* workload.c */
+typedef void (*DbuTriedFunction) (void *arg);
+
+extern const char *dbu_explain_try(DbuTriedFunction function, void *arg);
+extern DbuWorkloadQuery *dbu_explain_read_query(const char *text, int number);
+extern List *dbu_explain_worst_statements(int worst);
 
 /* advice_candidates.c, advice_merge.c */
 extern List *dbu_explain_index_candidates(DbuWorkloadQuery *query);

@@ -4,28 +4,18 @@
  *	  Index advice for SQL: workloads in, rows out.
  *
  * A workload is an array of statements, or what dbutil.statements has counted.
- * A statement of an array that cannot be planned is the caller's error.  One
- * that was counted may be older than the tables of today, or come from another
- * search_path: it is left out, with a row that says why.
  *
  *-------------------------------------------------------------------------
  */
 #include "core/compat.h"
 #include "core/errors.h"
-#include "core/named_params.h"
-#include "core/one_statement.h"
 #include "explain/advice.h"
 
-#include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "executor/spi.h"
 #include "funcapi.h"
 #include "miscadmin.h"
-#include "tcop/tcopprot.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
-#include "utils/memutils.h"
-#include "utils/resowner.h"
 
 PG_FUNCTION_INFO_V1(dbutil_index_advice);
 PG_FUNCTION_INFO_V1(dbutil_index_advice_statements);
@@ -37,104 +27,30 @@ enum
 	ADVICE_COLUMNS
 };
 
-/* ---------- statements ---------- */
-
-/* Reads one statement; raises what is wrong with it. */
-static DbuWorkloadQuery *
-read_query(const char *text, int number)
-{
-	DbuQueryText source = {.original = text,.text = text};
-	ErrorContextCallback callback = {
-		.previous = error_context_stack,
-		.callback = dbu_explain_query_error_callback,
-		.arg = &source
-	};
-	DbuWorkloadQuery *query = palloc0(sizeof(DbuWorkloadQuery));
-	RawStmt    *raw;
-
-	error_context_stack = &callback;
-	dbu_find_params(&source, text, NULL);
-	raw = dbu_parse_one_statement(source.text, "give index advice for");
-	query->number = number;
-	query->text = source.text;
-	query->calls = 1;
-	query->queries = pg_analyze_and_rewrite_varparams(raw, source.text, &query->types,
-													  &query->ntypes, NULL);
-	dbu_require_planned(query->queries, "give index advice for");
-	if (query->ntypes > 0 && !DBU_HAS_GENERIC_EXPLAIN)
-		query->skipped = "it has parameters, and EXPLAIN (GENERIC_PLAN) needs PostgreSQL 16 or later";
-	error_context_stack = callback.previous;
-	return query;
-}
-
-/* Is an error about the text of the statement, not about the server? */
-static bool
-is_about_text(int sqlerrcode)
-{
-	int			category = ERRCODE_TO_CATEGORY(sqlerrcode);
-
-	return category == ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION ||
-		category == ERRCODE_DATA_EXCEPTION || category == ERRCODE_FEATURE_NOT_SUPPORTED ||
-		category == ERRCODE_INVALID_SCHEMA_NAME;
-}
-
-/* Reads one statement; one that is wrong is skipped with the error's message. */
-static DbuWorkloadQuery *
-read_query_or_skip(const char *text, int number)
-{
-	MemoryContext caller = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	DbuWorkloadQuery *volatile query = NULL;
-
-	BeginInternalSubTransaction(NULL);
-	MemoryContextSwitchTo(caller);
-	PG_TRY();
-	{
-		query = read_query(text, number);
-		/* keep the locks on what was read */
-		ReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(caller);
-		CurrentResourceOwner = owner;
-	}
-	PG_CATCH();
-	{
-		ErrorData  *error;
-
-		MemoryContextSwitchTo(caller);
-		error = CopyErrorData();
-		FlushErrorState();
-		RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(caller);
-		CurrentResourceOwner = owner;
-		if (!is_about_text(error->sqlerrcode))
-			ReThrowError(error);
-		query = palloc0(sizeof(DbuWorkloadQuery));
-		query->number = number;
-		query->text = text;
-		query->skipped = error->message;
-	}
-	PG_END_TRY();
-	return query;
-}
-
 /* ---------- rows ---------- */
 
+/* Numbers of statements as int[], or their query identifiers as bigint[]. */
 static Datum
-numbers_array(List *numbers, const int64 *queryids)
+statements_array(List *numbers, List *workload, bool by_queryid)
 {
 	Datum	   *values = palloc(sizeof(Datum) * (list_length(numbers) + 1));
+	int			n = list_length(numbers);
 	ListCell   *lc;
 
 	foreach(lc, numbers)
-		values[foreach_current_index(lc)] = queryids ?
-			Int64GetDatum(queryids[lfirst_int(lc) - 1]) : Int32GetDatum(lfirst_int(lc));
-	return PointerGetDatum(queryids ?
-						   construct_array(values, list_length(numbers), INT8OID, 8, true, TYPALIGN_DOUBLE) :
-						   construct_array(values, list_length(numbers), INT4OID, 4, true, TYPALIGN_INT));
+	{
+		const DbuWorkloadQuery *query = list_nth(workload, lfirst_int(lc) - 1);
+
+		values[foreach_current_index(lc)] = by_queryid ? Int64GetDatum(query->queryid) :
+			Int32GetDatum(query->number);
+	}
+	return PointerGetDatum(by_queryid ?
+						   construct_array(values, n, INT8OID, 8, true, TYPALIGN_DOUBLE) :
+						   construct_array(values, n, INT4OID, 4, true, TYPALIGN_INT));
 }
 
 static void
-put_advice(ReturnSetInfo *rsinfo, const DbuIndexAdvice *advice, const int64 *queryids)
+put_advice(ReturnSetInfo *rsinfo, const DbuIndexAdvice *advice, List *workload, bool by_queryid)
 {
 	Datum		values[ADVICE_COLUMNS] = {0};
 	bool		nulls[ADVICE_COLUMNS] = {0};
@@ -149,19 +65,19 @@ put_advice(ReturnSetInfo *rsinfo, const DbuIndexAdvice *advice, const int64 *que
 	if (!nulls[COL_GAIN])
 		values[COL_GAIN] = Float8GetDatum(100 * (1 - advice->cost_after / advice->cost_before));
 	values[COL_SIZE] = Int64GetDatum((int64) advice->candidate->size);
-	values[COL_STATEMENTS] = numbers_array(advice->numbers, queryids);
+	values[COL_STATEMENTS] = statements_array(advice->numbers, workload, by_queryid);
 	values[COL_REASON] = CStringGetTextDatum(advice->reason);
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 
 static void
-put_skipped(ReturnSetInfo *rsinfo, const DbuWorkloadQuery *query, const int64 *queryids)
+put_skipped(ReturnSetInfo *rsinfo, const DbuWorkloadQuery *query, List *workload, bool by_queryid)
 {
 	Datum		values[ADVICE_COLUMNS] = {0};
 	bool		nulls[ADVICE_COLUMNS];
 
 	memset(nulls, true, sizeof(nulls));
-	values[COL_STATEMENTS] = numbers_array(list_make1_int(query->number), queryids);
+	values[COL_STATEMENTS] = statements_array(list_make1_int(query->number), workload, by_queryid);
 	nulls[COL_STATEMENTS] = false;
 	values[COL_REASON] = CStringGetTextDatum(psprintf("left out: %s", query->skipped));
 	nulls[COL_REASON] = false;
@@ -169,7 +85,7 @@ put_skipped(ReturnSetInfo *rsinfo, const DbuWorkloadQuery *query, const int64 *q
 }
 
 static void
-return_advice(FunctionCallInfo fcinfo, List *workload, const int64 *queryids)
+return_advice(FunctionCallInfo fcinfo, List *workload, bool by_queryid)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	bool		provable;
@@ -178,17 +94,31 @@ return_advice(FunctionCallInfo fcinfo, List *workload, const int64 *queryids)
 
 	InitMaterializedSRF(fcinfo, 0);
 	foreach(lc, advices)
-		put_advice(rsinfo, lfirst(lc), queryids);
+		put_advice(rsinfo, lfirst(lc), workload, by_queryid);
 	foreach(lc, workload)
 	{
 		const DbuWorkloadQuery *query = lfirst(lc);
 
 		if (query->skipped != NULL)
-			put_skipped(rsinfo, query, queryids);
+			put_skipped(rsinfo, query, workload, by_queryid);
 	}
 }
 
 /* ---------- entry points ---------- */
+
+/* Hypothetical indexes show in EXPLAIN only, which wants values before 16. */
+static bool
+is_valueless(const DbuWorkloadQuery *query)
+{
+	return query->ntypes > 0 && query->params == NULL && !DBU_HAS_GENERIC_EXPLAIN;
+}
+
+static void
+skip_if_valueless(DbuWorkloadQuery *query)
+{
+	if (query->skipped == NULL && is_valueless(query))
+		query->skipped = "it has parameters, and EXPLAIN (GENERIC_PLAN) needs PostgreSQL 16 or later";
+}
 
 Datum
 dbutil_index_advice(PG_FUNCTION_ARGS)
@@ -202,80 +132,43 @@ dbutil_index_advice(PG_FUNCTION_ARGS)
 	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &texts, &nulls, &n);
 	for (int i = 0; i < n; i++)
 	{
+		DbuWorkloadQuery *query;
+
 		if (nulls[i])
 			dbu_error_null_argument("queries");
-		workload = lappend(workload, read_query(TextDatumGetCString(texts[i]), i + 1));
+		query = dbu_explain_read_query(TextDatumGetCString(texts[i]), i + 1);
+		skip_if_valueless(query);
+		workload = lappend(workload, query);
 	}
-	return_advice(fcinfo, workload, NULL);
+	return_advice(fcinfo, workload, false);
 	return (Datum) 0;
 }
 
-/* The worst statements of this database: texts, identifiers, calls. */
-static int
-worst_statements(int worst, char ***texts, int64 **queryids, double **calls)
+/* EXPLAIN of it, for a call under dbu_explain_try(). */
+static void
+plan_once(void *arg)
 {
-	Oid			types[] = {INT4OID};
-	Datum		values[] = {Int32GetDatum(worst)};
-	MemoryContext context = CurrentMemoryContext;
-	MemoryContext spi;
-	int			n;
-	bool		isnull;
+	DbuWorkloadQuery *query = arg;
 
-	SPI_connect();
-	if (SPI_execute_with_args("SELECT pg_catalog.min(s.query), s.queryid, pg_catalog.sum(s.calls)::float8"
-							  " FROM dbutil.statements AS s"
-							  " WHERE s.database_name OPERATOR(pg_catalog.=) pg_catalog.current_database()"
-							  " AND s.query IS NOT NULL AND s.queryid IS NOT NULL"
-							  " AND s.operation IN ('select', 'insert', 'update', 'delete', 'merge')"
-							  " GROUP BY s.queryid"
-							  " ORDER BY pg_catalog.sum(s.total_exec_time) DESC, s.queryid LIMIT $1",
-							  1, types, values, NULL, true, 0) != SPI_OK_SELECT)
-		elog(ERROR, "reading dbutil.statements failed");
-	n = (int) SPI_processed;
-	spi = MemoryContextSwitchTo(context);
-	*texts = palloc(sizeof(char *) * (n + 1));
-	*queryids = palloc(sizeof(int64) * (n + 1));
-	*calls = palloc(sizeof(double) * (n + 1));
-	for (int i = 0; i < n; i++)
-	{
-		HeapTuple	row = SPI_tuptable->vals[i];
-		TupleDesc	desc = SPI_tuptable->tupdesc;
-
-		(*texts)[i] = SPI_getvalue(row, desc, 1);
-		(*queryids)[i] = DatumGetInt64(SPI_getbinval(row, desc, 2, &isnull));
-		(*calls)[i] = DatumGetFloat8(SPI_getbinval(row, desc, 3, &isnull));
-	}
-	MemoryContextSwitchTo(spi);
-	SPI_finish();
-	return n;
+	query->cost = dbu_explain_planned_cost(query);
 }
 
 Datum
 dbutil_index_advice_statements(PG_FUNCTION_ARGS)
 {
-	int			worst = PG_GETARG_INT32(0);
-	List	   *workload = NIL;
-	char	  **texts;
-	int64	   *queryids;
-	double	   *calls;
-	int			n;
+	List	   *workload = dbu_explain_worst_statements(PG_GETARG_INT32(0));
+	ListCell   *lc;
 
-	if (worst < 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("worst must be at least 1"),
-				 errhint("Pass how many statements to look at, those that took the most time.")));
-	n = worst_statements(worst, &texts, &queryids, &calls);
-	for (int i = 0; i < n; i++)
+	foreach(lc, workload)
 	{
-		DbuWorkloadQuery *query;
+		DbuWorkloadQuery *query = lfirst(lc);
 
 		CHECK_FOR_INTERRUPTS();
-		query = read_query_or_skip(texts[i], i + 1);
-		query->calls = calls[i];
-		workload = lappend(workload, query);
+		skip_if_valueless(query);
+		if (query->skipped == NULL)
+			query->skipped = dbu_explain_try(plan_once, query);
 	}
-	return_advice(fcinfo, workload, queryids);
+	return_advice(fcinfo, workload, true);
 	return (Datum) 0;
 }
 
@@ -329,7 +222,7 @@ dbu_explain_prove_findings(List *findings, DbuWorkloadQuery *query)
 
 	foreach(lc, findings)
 		any |= wants_index(lfirst(lc));
-	if (!any || dbu_explain_prover() == NULL)
+	if (!any || is_valueless(query) || dbu_explain_prover() == NULL)
 		return;
 	advices = dbu_explain_advise(list_make1(query), &provable);
 	foreach(lc, findings)

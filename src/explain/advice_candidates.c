@@ -20,8 +20,10 @@
 #include "access/htup_details.h"
 #include "access/stratnum.h"
 #include "access/transam.h"
+#include "catalog/pg_am.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_statistic.h"
+#include "commands/defrem.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -268,14 +270,17 @@ use_order(TableUse *use, const Query *level)
 		SortGroupClause *sort = lfirst(lc);
 		AttrNumber	column = column_of((Node *) get_sortgroupclause_expr(sort, level->targetList),
 									   use->rti);
-		Oid			family;
-		Oid			type;
-		int16		strategy;
+		Oid			opclass;
+		int			strategy;
 
 		if (list_member_int(use->equal, column))
 			continue;
-		if (column == 0 || list_length(use->order) >= MAX_ORDER ||
-			!get_ordering_op_properties(sort->sortop, &family, &type, &strategy) ||
+		if (column == 0 || list_length(use->order) >= MAX_ORDER)
+			break;
+		opclass = GetDefaultOpClass(get_atttype(use->relid, column), BTREE_AM_OID);
+		strategy = OidIsValid(opclass) ?
+			get_op_opfamily_strategy(sort->sortop, get_opclass_family(opclass)) : 0;
+		if (strategy == 0 ||
 			sort->nulls_first != (strategy == BTGreaterStrategyNumber) ||
 			(way != 0 && way != strategy))
 			break;

@@ -282,6 +282,28 @@ dbu_explain_judge_obtained(const DbuObtainedPlan *obtained, List *statements)
 	return findings;
 }
 
+/* The columns of a finding, DBU_FINDING_COLUMNS of them. */
+void
+dbu_explain_set_finding(const DbuFinding *finding, Datum *values, bool *nulls)
+{
+	const char *texts[DBU_FINDING_COLUMNS] = {
+		finding->rule, dbu_explain_severity_word(finding->severity), finding->path,
+		finding->node, finding->relation, NULL, finding->advice,
+		finding->suggested_sql, NULL
+	};
+	JsonbParseState *state = NULL;
+
+	for (int i = 0; i < DBU_FINDING_COLUMNS; i++)
+	{
+		nulls[i] = texts[i] == NULL;
+		values[i] = texts[i] ? CStringGetTextDatum(texts[i]) : (Datum) 0;
+	}
+	values[5] = JsonbPGetDatum(JsonbValueToJsonb(push_evidence(&state, finding)));
+	nulls[5] = false;
+	values[8] = BoolGetDatum(finding->proven);
+	nulls[8] = !(finding->unproven || finding->proven);
+}
+
 static void
 return_rows(FunctionCallInfo fcinfo, List *findings)
 {
@@ -291,25 +313,10 @@ return_rows(FunctionCallInfo fcinfo, List *findings)
 	InitMaterializedSRF(fcinfo, 0);
 	foreach(lc, findings)
 	{
-		const DbuFinding *finding = lfirst(lc);
-		const char *texts[] = {
-			finding->rule, dbu_explain_severity_word(finding->severity), finding->path,
-			finding->node, finding->relation, NULL, finding->advice,
-			finding->suggested_sql, NULL
-		};
-		Datum		values[lengthof(texts)];
-		bool		nulls[lengthof(texts)];
-		JsonbParseState *state = NULL;
+		Datum		values[DBU_FINDING_COLUMNS];
+		bool		nulls[DBU_FINDING_COLUMNS];
 
-		for (int i = 0; i < lengthof(texts); i++)
-		{
-			nulls[i] = texts[i] == NULL;
-			values[i] = texts[i] ? CStringGetTextDatum(texts[i]) : (Datum) 0;
-		}
-		values[5] = JsonbPGetDatum(JsonbValueToJsonb(push_evidence(&state, finding)));
-		nulls[5] = false;
-		values[8] = BoolGetDatum(finding->proven);
-		nulls[8] = !(finding->unproven || finding->proven);
+		dbu_explain_set_finding(lfirst(lc), values, nulls);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 }

@@ -66,6 +66,7 @@ typedef struct DbuObtainedPlan
 
 extern void dbu_explain_obtain(DbuObtainedPlan *result, const char *query,
 							   Jsonb *params, bool run, int timeout_ms);
+extern void dbu_explain_obtain_generic(DbuObtainedPlan *result, DbuWorkloadQuery *query);
 extern void dbu_explain_query_error_callback(void *arg);
 
 typedef void (*DbuRunFunction) (void *arg);
@@ -201,10 +202,13 @@ extern void dbu_explain_rule_jit_share(DbuAnalysis *analysis);
 extern void dbu_explain_rule_long_planning(DbuAnalysis *analysis);
 extern void dbu_explain_rule_trigger_time(DbuAnalysis *analysis);
 
-/* ---------- explain.c: arguments ---------- */
+/* ---------- explain.c: arguments and rows ---------- */
+
+#define DBU_FINDING_COLUMNS 9
 
 extern void dbu_explain_obtain_call(FunctionCallInfo fcinfo, DbuObtainedPlan *obtained);
 extern List *dbu_explain_judge_obtained(const DbuObtainedPlan *obtained, List *statements);
 extern Jsonb *dbu_explain_plan_of_text(text *plan);
+extern void dbu_explain_set_finding(const DbuFinding *finding, Datum *values, bool *nulls);
 
 #endif							/* DBU_EXPLAIN_EXPLAIN_H */

@@ -37,6 +37,7 @@ typedef struct ExplainWork
 	List	   *planning;		/* instr_time *, for each of them */
 	ParamListInfo params;
 	bool		run;
+	bool		generic;		/* parameters have no values */
 	List	   *facts;
 	Jsonb	   *result;
 } ExplainWork;
@@ -86,6 +87,8 @@ explain_plans(void *arg)
 	es->analyze = work->run;
 	es->buffers = work->run;
 	es->timing = work->run;
+	if (work->generic)
+		dbu_set_generic_explain(es);
 
 	ExplainBeginOutput(es);
 	forboth(plan, work->plans, planning, work->planning)
@@ -97,6 +100,38 @@ explain_plans(void *arg)
 
 	dbu_explain_name_facts(work->facts, es->rtable_names);
 	work->result = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(es->str->data)));
+}
+
+/* Plans the queries, which the planner spoils, and explains them. */
+static void
+plan_and_explain(DbuObtainedPlan *result, ExplainWork *work, List *queries, int timeout_ms)
+{
+	ListCell   *lc;
+
+	foreach(lc, queries)
+	{
+		instr_time *planning = palloc(sizeof(instr_time));
+		instr_time	start;
+
+		INSTR_TIME_SET_CURRENT(start);
+		work->plans = lappend(work->plans,
+							  pg_plan_query(lfirst(lc), work->query->text,
+											CURSOR_OPT_PARALLEL_OK, work->params));
+		INSTR_TIME_SET_CURRENT(*planning);
+		INSTR_TIME_SUBTRACT(*planning, start);
+		work->planning = lappend(work->planning, planning);
+	}
+	/* EXPLAIN's names belong to one plan: no facts where there are several */
+	if (list_length(work->plans) == 1)
+		work->facts = dbu_explain_scan_facts(linitial(work->plans));
+
+	if (work->run)
+		dbu_explain_run_undone(explain_plans, work, timeout_ms);
+	else
+		explain_plans(work);
+	result->plan = work->result;
+	result->executed = work->run;
+	result->facts = work->facts;
 }
 
 /*
@@ -118,7 +153,6 @@ dbu_explain_obtain(DbuObtainedPlan *result, const char *query_string,
 	Oid		   *types = NULL;
 	int			ntypes = 0;
 	List	   *queries;
-	ListCell   *lc;
 
 	error_context_stack = &callback;
 	dbu_find_params(&query, query_string, params);
@@ -138,37 +172,32 @@ dbu_explain_obtain(DbuObtainedPlan *result, const char *query_string,
 	result->query = palloc0(sizeof(DbuWorkloadQuery));
 	result->query->number = 1;
 	result->query->text = query.text;
-	/* the planner writes into its own */
 	result->query->queries = copyObject(queries);
 	result->query->types = types;
 	result->query->ntypes = ntypes;
 	result->query->params = work.params;
 	result->query->calls = 1;
-	foreach(lc, queries)
-	{
-		instr_time *planning = palloc(sizeof(instr_time));
-		instr_time	start;
-
-		INSTR_TIME_SET_CURRENT(start);
-		work.plans = lappend(work.plans,
-							 pg_plan_query(lfirst(lc), query.text,
-										   CURSOR_OPT_PARALLEL_OK, work.params));
-		INSTR_TIME_SET_CURRENT(*planning);
-		INSTR_TIME_SUBTRACT(*planning, start);
-		work.planning = lappend(work.planning, planning);
-	}
-	/* EXPLAIN's names belong to one plan: no facts where there are several */
-	if (list_length(work.plans) == 1)
-		work.facts = dbu_explain_scan_facts(linitial(work.plans));
-
-	if (run)
-		dbu_explain_run_undone(explain_plans, &work, timeout_ms);
-	else
-		explain_plans(&work);
+	plan_and_explain(result, &work, queries, timeout_ms);
 	PopActiveSnapshot();
 	error_context_stack = callback.previous;
+}
 
-	result->plan = work.result;
-	result->executed = run;
-	result->facts = work.facts;
+/* Plans a statement that was read already, without values for its parameters. */
+void
+dbu_explain_obtain_generic(DbuObtainedPlan *result, DbuWorkloadQuery *query)
+{
+	DbuQueryText text = {.original = query->text,.text = query->text};
+	ErrorContextCallback callback = {
+		.previous = error_context_stack,
+		.callback = dbu_explain_query_error_callback,
+		.arg = &text
+	};
+	ExplainWork work = {.query = &text,.generic = true};
+
+	error_context_stack = &callback;
+	PushActiveSnapshot(GetTransactionSnapshot());
+	result->query = query;
+	plan_and_explain(result, &work, copyObject(query->queries), 0);
+	PopActiveSnapshot();
+	error_context_stack = callback.previous;
 }

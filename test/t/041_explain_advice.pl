@@ -152,5 +152,20 @@ else
 		'left out: it has parameters, and EXPLAIN (GENERIC_PLAN) needs PostgreSQL 16 or later||{1}', 'also in an array');
 }
 
+# rights are those of the caller also for what others sent
+$node->safe_psql('postgres', 'GRANT pg_read_all_stats TO regress_advised; GRANT USAGE ON SCHEMA hypo TO regress_advised');
+like($node->safe_psql('postgres', "SET ROLE regress_advised; SELECT reason FROM dbutil.index_advice_statements(20)"),
+	qr/^left out: permission denied for table item$/m, 'a statement that the caller may not explain is left out');
+
+# findings over what was counted
+$rows = $node->safe_psql('postgres', q{SELECT calls, rule, suggested_sql, proven, evidence ->> 'basis', advice LIKE 'left out: relation "gone"%' FROM dbutil.statement_findings(20)
+	WHERE query LIKE 'SELECT * FROM ord WHERE%' OR query LIKE '%gone'});
+like($rows, $major >= 16 ? qr/^1\|slow_scan\|CREATE INDEX CONCURRENTLY ON public.ord \(cust\)\|t\|estimate\|f$/m
+	: qr/^1\|slow_scan\|CREATE INDEX CONCURRENTLY ON public.ord \(cust\)\|f\|estimate\|f$/m, 'a finding over a counted statement');
+like($rows, qr/^1\|\|\|\|\|t$/m, 'and one that cannot be planned');
+is($node->safe_psql('postgres', 'SELECT count(DISTINCT queryid) FROM dbutil.statement_findings(1)') <= 1, 1, 'no more than were asked for');
+like($node->safe_psql('postgres', 'SET ROLE regress_advised; SELECT advice FROM dbutil.statement_findings(20)'),
+	qr/^left out: permission denied for table item$/m, 'with the rights of the caller');
+
 $node->stop;
 done_testing();
