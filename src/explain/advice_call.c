@@ -178,7 +178,8 @@ dbutil_index_advice_statements(PG_FUNCTION_ARGS)
 static const DbuIndexAdvice *
 advice_for(const DbuFinding *finding, List *advices)
 {
-	DbuIndexPurpose purpose = strcmp(finding->rule, "nested_loop") == 0 ? DBU_FOR_JOIN : DBU_FOR_FILTER;
+	DbuIndexPurpose purpose = strcmp(finding->rule, "nested_loop") == 0 ? DBU_FOR_JOIN :
+		strcmp(finding->rule, "limit_order_index") == 0 ? DBU_FOR_ORDER : DBU_FOR_FILTER;
 	const DbuIndexAdvice *second = NULL;
 	ListCell   *lc;
 
@@ -198,7 +199,9 @@ advice_for(const DbuFinding *finding, List *advices)
 static bool
 wants_index(const DbuFinding *finding)
 {
-	static const char *const rules[] = {"slow_scan", "nested_loop", "inefficient_index"};
+	static const char *const rules[] = {
+		"slow_scan", "nested_loop", "inefficient_index", "limit_order_index"
+	};
 
 	for (int i = 0; i < lengthof(rules); i++)
 	{

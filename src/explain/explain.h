@@ -110,6 +110,7 @@ typedef struct DbuPlanStatement
 	bool		measured;		/* EXPLAIN ANALYZE */
 	double		planning_ms;	/* -1: not told */
 	double		execution_ms;	/* -1: not told */
+	bool		shared_by_time; /* by dbu_explain_share_out() */
 } DbuPlanStatement;
 
 extern List *dbu_explain_read_plan(Jsonb *plan);
@@ -126,7 +127,7 @@ extern double dbu_explain_node_rows(const DbuPlanNode *node);
 
 /* ---------- shares.c, tree.c ---------- */
 
-extern bool dbu_explain_share_out(DbuPlanStatement *statement);
+extern void dbu_explain_share_out(DbuPlanStatement *statement);
 extern bool dbu_explain_node_time(const DbuPlanNode *node, double *time);
 extern char *dbu_explain_node_title(const DbuPlanNode *node);
 
@@ -186,6 +187,9 @@ extern void dbu_explain_rule_inefficient_index(DbuAnalysis *analysis, const DbuP
 extern void dbu_explain_rule_lossy_bitmap(DbuAnalysis *analysis, const DbuPlanNode *node);
 extern void dbu_explain_rule_heap_fetches(DbuAnalysis *analysis, const DbuPlanNode *node);
 extern void dbu_explain_rule_large_offset(DbuAnalysis *analysis, const DbuPlanNode *node);
+extern void dbu_explain_rule_limit_order_index(DbuAnalysis *analysis, const DbuPlanNode *node);
+extern void dbu_explain_rule_partitions_not_pruned(DbuAnalysis *analysis, const DbuPlanNode *node);
+extern void dbu_explain_rule_remote_filter(DbuAnalysis *analysis, const DbuPlanNode *node);
 extern void dbu_explain_rule_row_misestimate(DbuAnalysis *analysis, const DbuPlanNode *node);
 extern void dbu_explain_rule_nested_loop(DbuAnalysis *analysis, const DbuPlanNode *node);
 extern void dbu_explain_rule_join_filter(DbuAnalysis *analysis, const DbuPlanNode *node);
@@ -201,6 +205,12 @@ extern void dbu_explain_rule_workers_not_launched(DbuAnalysis *analysis, const D
 extern void dbu_explain_rule_jit_share(DbuAnalysis *analysis);
 extern void dbu_explain_rule_long_planning(DbuAnalysis *analysis);
 extern void dbu_explain_rule_trigger_time(DbuAnalysis *analysis);
+
+/* rules over the statement: rules_time.c */
+extern void dbu_explain_rule_dominant_node(DbuAnalysis *analysis);
+extern void dbu_explain_rule_read_heavy(DbuAnalysis *analysis);
+extern void dbu_explain_rule_temp_files(DbuAnalysis *analysis);
+extern void dbu_explain_rule_select_dirtied(DbuAnalysis *analysis);
 
 /* ---------- explain.c: arguments and rows ---------- */
 

@@ -6,7 +6,7 @@
  * A rule is one function and one line of the table.  It looks at a node (or
  * at the statement) and calls dbu_explain_add_finding() if it has something
  * to say, with the figures that made it speak.  Rules of one subject share a
- * file: rules_scan.c, rules_join.c, rules_effort.c.
+ * file: rules_scan.c, rules_join.c, rules_effort.c, rules_time.c.
  *
  * False alarms are what users of such rules complain of, so each rule has a
  * floor below which the matter is too small to be worth a word, besides the
@@ -30,6 +30,9 @@ static const Rule rules[] = {
 	{"inefficient_index", dbu_explain_rule_inefficient_index, NULL},
 	{"lossy_bitmap", dbu_explain_rule_lossy_bitmap, NULL},
 	{"heap_fetches", dbu_explain_rule_heap_fetches, NULL},
+	{"limit_order_index", dbu_explain_rule_limit_order_index, NULL},
+	{"partitions_not_pruned", dbu_explain_rule_partitions_not_pruned, NULL},
+	{"remote_filter", dbu_explain_rule_remote_filter, NULL},
 	{"large_offset", dbu_explain_rule_large_offset, NULL},
 	{"row_misestimate", dbu_explain_rule_row_misestimate, NULL},
 	{"nested_loop", dbu_explain_rule_nested_loop, NULL},
@@ -44,6 +47,10 @@ static const Rule rules[] = {
 	{"jit_share", NULL, dbu_explain_rule_jit_share},
 	{"long_planning", NULL, dbu_explain_rule_long_planning},
 	{"trigger_time", NULL, dbu_explain_rule_trigger_time},
+	{"dominant_node", NULL, dbu_explain_rule_dominant_node},
+	{"read_heavy", NULL, dbu_explain_rule_read_heavy},
+	{"temp_files", NULL, dbu_explain_rule_temp_files},
+	{"select_dirtied", NULL, dbu_explain_rule_select_dirtied},
 };
 
 const char *
@@ -128,6 +135,7 @@ dbu_explain_judge(List *statements, List *facts)
 
 	foreach(ls, statements)
 	{
+		dbu_explain_share_out(lfirst(ls));
 		analysis.statement = lfirst(ls);
 		foreach(ln, analysis.statement->nodes)
 		{

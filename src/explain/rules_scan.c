@@ -29,6 +29,14 @@
 #define MIN_ROWS_SKIPPED	1000
 #define SKIPPED_PER_ROW		10
 
+/* rows that an index gives in order, to find those that a LIMIT wants */
+#define MIN_ROWS_PASSED		10000
+#define PASSED_PER_ROW		100
+
+/* partitions that are read, and the share of them that has no row */
+#define MIN_PARTITIONS		8
+#define EMPTY_SHARE			0.75
+
 static bool
 is_type(const DbuPlanNode *node, const char *type)
 {
@@ -154,6 +162,30 @@ dbu_explain_rule_slow_scan(DbuAnalysis *analysis, const DbuPlanNode *node)
 	}
 }
 
+/*
+ * Is an index walked for its order alone, under a LIMIT, and are nearly all of
+ * its rows passed by?
+ */
+static bool
+walked_for_limit(const DbuPlanNode *node, double *rows_read)
+{
+	const DbuPlanNode *up = node->parent;
+	double		share;
+
+	if (!is_type(node, "Index Scan") && !is_type(node, "Index Only Scan"))
+		return false;
+	while (up != NULL && !is_type(up, "Limit"))
+	{
+		/* these want all rows whatever is above them */
+		if (is_type(up, "Sort") || is_type(up, "Aggregate") || is_type(up, "Hash"))
+			return false;
+		up = up->parent;
+	}
+	return up != NULL && dbu_explain_text(node->fields, "Index Cond") == NULL &&
+		measured_removal(node, rows_read, &share) && *rows_read >= MIN_ROWS_PASSED &&
+		*rows_read >= dbu_explain_node_rows(node) * PASSED_PER_ROW;
+}
+
 /* An index is read for rows that are then thrown away. */
 void
 dbu_explain_rule_inefficient_index(DbuAnalysis *analysis, const DbuPlanNode *node)
@@ -161,6 +193,9 @@ dbu_explain_rule_inefficient_index(DbuAnalysis *analysis, const DbuPlanNode *nod
 	double		rows_read;
 	double		share;
 
+	/* which has a rule of its own */
+	if (walked_for_limit(node, &rows_read))
+		return;
 	if ((is_type(node, "Index Scan") || is_type(node, "Index Only Scan") ||
 		 is_type(node, "Bitmap Heap Scan")) &&
 		measured_removal(node, &rows_read, &share))
@@ -232,4 +267,67 @@ dbu_explain_rule_large_offset(DbuAnalysis *analysis, const DbuPlanNode *node)
 									  "Remember the last key of a page and ask for what comes after it (keyset paging).");
 	dbu_explain_add_number(finding, "rows_skipped", skipped);
 	dbu_explain_add_number(finding, "rows_returned", returned);
+}
+
+/* ORDER BY ... LIMIT walks an index of the order, and passes by most rows. */
+void
+dbu_explain_rule_limit_order_index(DbuAnalysis *analysis, const DbuPlanNode *node)
+{
+	double		rows_read;
+	DbuFinding *finding;
+
+	if (!walked_for_limit(node, &rows_read))
+		return;
+	finding = dbu_explain_add_finding(analysis, node, DBU_CRITICAL,
+									  "The index is walked for its order until enough rows pass the filter, which takes far longer than the planner expected. "
+									  "An index on the columns of the filter followed by those of the order serves both.");
+	dbu_explain_add_number(finding, "rows_read", rows_read);
+	dbu_explain_add_number(finding, "rows_kept", dbu_explain_node_rows(node));
+	dbu_explain_add_text(finding, "filter", dbu_explain_text(node->fields, "Filter"));
+}
+
+/* Many partitions are read that have nothing to give. */
+void
+dbu_explain_rule_partitions_not_pruned(DbuAnalysis *analysis, const DbuPlanNode *node)
+{
+	int			read = 0;
+	int			empty = 0;
+	DbuFinding *finding;
+	ListCell   *lc;
+
+	if (!is_type(node, "Append") && !is_type(node, "Merge Append"))
+		return;
+	foreach(lc, node->children)
+	{
+		const DbuPlanNode *child = lfirst(lc);
+
+		if (child->relation == NULL || !child->executed)
+			continue;
+		read++;
+		empty += child->rows * child->loops < 1;
+	}
+	if (read < MIN_PARTITIONS || empty < read * EMPTY_SHARE)
+		return;
+	finding = dbu_explain_add_finding(analysis, node, DBU_WARN,
+									  "Most of the partitions that are read have no row for the statement. "
+									  "Compare the partition key itself, of its own type, with a constant or a parameter, so that the others are not read.");
+	dbu_explain_add_number(finding, "partitions_read", read);
+	dbu_explain_add_number(finding, "partitions_without_rows", empty);
+}
+
+/* Rows come from another server only to be thrown away here. */
+void
+dbu_explain_rule_remote_filter(DbuAnalysis *analysis, const DbuPlanNode *node)
+{
+	double		rows_read;
+	double		share;
+	DbuFinding *finding;
+
+	if (!is_type(node, "Foreign Scan") || !measured_removal(node, &rows_read, &share))
+		return;
+	finding = judge_removal(analysis, node, rows_read, share, "actual rows",
+							"The other server sends rows that the filter throws away here. "
+							"Write the condition so that it can be sent: with built-in, immutable functions and operators, or those of extensions named in the option extensions.");
+	if (finding != NULL)
+		dbu_explain_add_text(finding, "remote_sql", dbu_explain_text(node->fields, "Remote SQL"));
 }

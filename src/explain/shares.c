@@ -154,10 +154,10 @@ take_from_scans(const DbuPlanStatement *statement, const char *cte, double amoun
 }
 
 /*
- * Sets total and self of all nodes, in milliseconds if the result is true, in
- * units of cost if it is false.
+ * Sets total and self of all nodes, in milliseconds if shared_by_time, else in
+ * units of cost.
  */
-bool
+void
 dbu_explain_share_out(DbuPlanStatement *statement)
 {
 	double		whole = 0;
@@ -166,9 +166,10 @@ dbu_explain_share_out(DbuPlanStatement *statement)
 
 	by_time = statement->root->executed &&
 		dbu_explain_number(statement->root->fields, "Actual Total Time", &whole);
+	statement->shared_by_time = by_time;
 	hand_out(statement->root, own_account(statement->root, by_time, 1), by_time, 1);
 	if (!by_time)
-		return false;
+		return;
 	foreach(lc, statement->nodes)
 	{
 		DbuPlanNode *node = lfirst(lc);
@@ -183,5 +184,4 @@ dbu_explain_share_out(DbuPlanStatement *statement)
 		if (made_cte(node))
 			take_from_scans(statement, made_cte(node), node->total);
 	}
-	return true;
 }

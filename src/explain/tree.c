@@ -246,7 +246,7 @@ add_node(Tree *tree, const DbuPlanNode *node)
 }
 
 static void
-add_statement(Tree *tree, DbuPlanStatement *statement)
+add_statement(Tree *tree, const DbuPlanStatement *statement)
 {
 	TreeLine   *head;
 	StringInfoData totals;
@@ -255,7 +255,7 @@ add_statement(Tree *tree, DbuPlanStatement *statement)
 	/* several statements, which rules made, are set apart */
 	if (tree->lines != NIL)
 		add_line(tree, "");
-	tree->by_time = dbu_explain_share_out(statement);
+	tree->by_time = statement->shared_by_time;
 	tree->whole = statement->root->total;
 	head = add_line(tree, "plan");
 	head->columns[1] = "share";
