@@ -135,37 +135,10 @@ like($err, qr/permission denied for table item/, 'rights are those of the caller
 
 # from statistics
 $node->safe_psql('postgres', 'SELECT dbutil.track_reset()');
-$node->safe_psql('postgres', 'SELECT * FROM ord WHERE cust = 7; SELECT count(*) FROM item; CREATE TABLE gone (a int); SELECT count(*) FROM gone; DROP TABLE gone;');
-my $rows = $node->safe_psql('postgres', 'SELECT suggested_sql, proven, cardinality(queryids), reason FROM dbutil.index_advice_statements(20) ORDER BY reason');
-like($rows, qr/^\|\|1\|left out: relation "gone" does not exist$/m, 'a statement over a table that is gone is left out, with the reason');
-if ($major >= 16)
-{
-	like($rows, qr/^CREATE INDEX CONCURRENTLY ON public.ord \(cust\)\|t\|1\|/m, 'from statistics, by a generic plan');
-	is(advice('SELECT * FROM ord WHERE cust = $1', 'SELECT * FROM ord WHERE cust = :c'),
-		'CREATE INDEX CONCURRENTLY ON public.ord (cust)|t|{1,2}', 'parameters without values');
-}
-else
-{
-	like($rows, qr/^\|\|1\|left out: it has parameters, and EXPLAIN \(GENERIC_PLAN\) needs PostgreSQL 16 or later$/m,
-		'parameters without values: says why not');
-	is(advice('SELECT * FROM ord WHERE cust = $1'),
-		'left out: it has parameters, and EXPLAIN (GENERIC_PLAN) needs PostgreSQL 16 or later||{1}', 'also in an array');
-}
-
-# rights are those of the caller also for what others sent
-$node->safe_psql('postgres', 'GRANT pg_read_all_stats TO regress_advised; GRANT USAGE ON SCHEMA hypo TO regress_advised');
-like($node->safe_psql('postgres', "SET ROLE regress_advised; SELECT reason FROM dbutil.index_advice_statements(20)"),
-	qr/^left out: permission denied for table item$/m, 'a statement that the caller may not explain is left out');
-
-# findings over what was counted
-$rows = $node->safe_psql('postgres', q{SELECT calls, rule, suggested_sql, proven, evidence ->> 'basis', advice LIKE 'left out: relation "gone"%' FROM dbutil.statement_findings(20)
-	WHERE query LIKE 'SELECT * FROM ord WHERE%' OR query LIKE '%gone'});
-like($rows, $major >= 16 ? qr/^1\|slow_scan\|CREATE INDEX CONCURRENTLY ON public.ord \(cust\)\|t\|estimate\|f$/m
-	: qr/^1\|slow_scan\|CREATE INDEX CONCURRENTLY ON public.ord \(cust\)\|f\|estimate\|f$/m, 'a finding over a counted statement');
-like($rows, qr/^1\|\|\|\|\|t$/m, 'and one that cannot be planned');
-is($node->safe_psql('postgres', 'SELECT count(DISTINCT queryid) FROM dbutil.statement_findings(1)') <= 1, 1, 'no more than were asked for');
-like($node->safe_psql('postgres', 'SET ROLE regress_advised; SELECT advice FROM dbutil.statement_findings(20)'),
-	qr/^left out: permission denied for table item$/m, 'with the rights of the caller');
+$node->safe_psql('postgres', 'SELECT * FROM ord WHERE cust = 7');
+my $rows = $node->safe_psql('postgres', 'SELECT coalesce(suggested_sql, reason), proven FROM dbutil.index_advice_statements(20)');
+like($rows, $major >= 16 ? qr/^CREATE INDEX CONCURRENTLY ON public.ord \(cust\)\|t$/m : qr/^left out: it has parameters.*\|$/m,
+	'from statistics, where generic plans can be explained');
 
 $node->stop;
 done_testing();
