@@ -257,7 +257,7 @@ extern void dbu_plancache_define_settings(void);
 extern void dbu_plancache_report_status(DbuStatusSink *sink);
 
 /*
- * plancache.c: is the request acceptable at all, by text, parameters and
+ * request.c: is the request acceptable at all, by text, parameters and
  * company?  Fills context when it is.
  */
 extern DbuPlanEvent dbu_plancache_context(const Query *query,

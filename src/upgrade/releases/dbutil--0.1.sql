@@ -39,10 +39,11 @@ GRANT SELECT ON dbutil.settings TO PUBLIC;
 
 CREATE FUNCTION dbutil.statements(texts boolean DEFAULT true,
 	OUT service text, OUT dbid oid, OUT userid oid, OUT toplevel boolean, OUT queryid bigint,
-	OUT query text, OUT operation text,
-	OUT plans bigint, OUT total_plan_time double precision,
-	OUT mean_plan_time double precision, OUT plan_cache_hits bigint,
-	OUT calls bigint, OUT errors bigint, OUT rows bigint,
+	OUT query text, OUT operation text, OUT relations oid[], OUT tags jsonb,
+	OUT plans bigint, OUT total_plan_time double precision, OUT min_plan_time double precision,
+	OUT max_plan_time double precision, OUT mean_plan_time double precision,
+	OUT stddev_plan_time double precision, OUT plan_cache_hits bigint,
+	OUT calls bigint, OUT errors bigint, OUT last_sqlstate text, OUT rows bigint,
 	OUT total_exec_time double precision, OUT min_exec_time double precision,
 	OUT max_exec_time double precision, OUT mean_exec_time double precision,
 	OUT stddev_exec_time double precision,
@@ -53,32 +54,69 @@ CREATE FUNCTION dbutil.statements(texts boolean DEFAULT true,
 	OUT local_blks_hit bigint, OUT local_blks_read bigint,
 	OUT local_blks_dirtied bigint, OUT local_blks_written bigint,
 	OUT temp_blks_read bigint, OUT temp_blks_written bigint,
+	OUT blk_read_time double precision, OUT blk_write_time double precision,
+	OUT temp_blk_read_time double precision, OUT temp_blk_write_time double precision,
 	OUT wal_records bigint, OUT wal_fpi bigint, OUT wal_bytes numeric,
-	OUT stats_since timestamp with time zone)
+	OUT jit_functions bigint, OUT jit_generation_time double precision,
+	OUT jit_inlining_count bigint, OUT jit_inlining_time double precision,
+	OUT jit_optimization_count bigint, OUT jit_optimization_time double precision,
+	OUT jit_emission_count bigint, OUT jit_emission_time double precision,
+	OUT cpu_samples bigint, OUT cpu_user_time double precision, OUT cpu_system_time double precision,
+	OUT first_seen timestamp with time zone, OUT stats_since timestamp with time zone,
+	OUT minmax_stats_since timestamp with time zone)
 	RETURNS SETOF record
 	LANGUAGE c VOLATILE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'dbutil_statements';
 COMMENT ON FUNCTION dbutil.statements(boolean) IS
-	'statements since the last reset, one row per service, database, role, queryid and toplevel. texts => false leaves query NULL and is faster. Times in milliseconds, blocks of 8 kB; percentiles are within 6.25 % from 1 us on. query has no literals; NULL where there was no room for it, <unreadable> where it could not be told what a literal is. errors counts executions that failed, in planning, in checking privileges or in running, calls those that did not; what fails in parsing or parse analysis is not seen, planning of a statement that was never executed is not counted. A statement is its sender''s, also where it fails in or ends by a function of another role; toplevel: sent by the client, unlike what functions, cursors and deferred triggers run. queryid and query of other roles are hidden unless you may read all statistics. Error: 55000 without preload';
+	'statements since the last reset, one row per service, database, role, queryid and toplevel. texts => false leaves query and tags NULL and is faster. Columns that pg_stat_statements has mean the same here: times in milliseconds, blocks of 8 kB, planning only with dbutil.track_planning, block times only with track_io_timing. Percentiles are within 6.25 % from 1 us on. query has no literals; NULL where there was no room for it, <unreadable> where it could not be told what a literal is. relations: tables of its plan, the first 8. tags: those of dbutil.track_tags, from the comments of the first execution seen. errors counts executions that failed, in planning, in checking privileges or in running, calls those that did not; last_sqlstate is the last one''s code. CPU times are estimates for all calls from cpu_samples of them (dbutil.track_cpu_sample), NULL without any. A statement is its sender''s, also where it fails in or ends by a function of another role; toplevel: sent by the client, unlike what functions, cursors and deferred triggers run. queryid, query, tags and relations of other roles are hidden unless you may read all statistics. Error: 55000 without preload';
 
 CREATE VIEW dbutil.statements AS
 	SELECT s.service, d.datname AS database_name, r.rolname AS username,
 		   s.toplevel, s.queryid, s.query, s.operation,
-		   s.plans, s.total_plan_time, s.mean_plan_time, s.plan_cache_hits,
-		   s.calls, s.errors, s.rows,
+		   CASE WHEN d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()
+				THEN s.relations::pg_catalog.regclass[]::text[] END AS relations,
+		   s.tags,
+		   s.plans, s.total_plan_time, s.min_plan_time, s.max_plan_time, s.mean_plan_time,
+		   s.stddev_plan_time, s.plan_cache_hits,
+		   s.calls, s.errors, s.last_sqlstate, s.rows,
 		   s.total_exec_time, s.min_exec_time, s.max_exec_time, s.mean_exec_time,
 		   s.stddev_exec_time, s.p50_exec_time, s.p90_exec_time, s.p95_exec_time,
 		   s.p99_exec_time,
 		   s.shared_blks_hit, s.shared_blks_read, s.shared_blks_dirtied, s.shared_blks_written,
 		   s.local_blks_hit, s.local_blks_read, s.local_blks_dirtied, s.local_blks_written,
 		   s.temp_blks_read, s.temp_blks_written,
-		   s.wal_records, s.wal_fpi, s.wal_bytes, s.stats_since
+		   s.blk_read_time, s.blk_write_time, s.temp_blk_read_time, s.temp_blk_write_time,
+		   s.wal_records, s.wal_fpi, s.wal_bytes,
+		   s.jit_functions, s.jit_generation_time, s.jit_inlining_count, s.jit_inlining_time,
+		   s.jit_optimization_count, s.jit_optimization_time, s.jit_emission_count, s.jit_emission_time,
+		   s.cpu_samples, s.cpu_user_time, s.cpu_system_time,
+		   s.first_seen, s.stats_since, s.minmax_stats_since
 	FROM dbutil.statements(true) AS s
 	LEFT JOIN pg_catalog.pg_database AS d ON d.oid OPERATOR(pg_catalog.=) s.dbid
 	LEFT JOIN pg_catalog.pg_roles AS r ON r.oid OPERATOR(pg_catalog.=) s.userid;
 COMMENT ON VIEW dbutil.statements IS
-	'statements with percentiles, one row per service, database, role, queryid and toplevel; see the function of the same name for units and rights';
+	'statements with percentiles, one row per service, database, role, queryid and toplevel; relations by name, where they are of this database (NULL else); see the function of the same name for units and rights';
 GRANT SELECT ON dbutil.statements TO PUBLIC;
+
+CREATE FUNCTION dbutil.statement_errors(
+	OUT service text, OUT dbid oid, OUT userid oid, OUT toplevel boolean, OUT queryid bigint,
+	OUT sqlstate text, OUT errors bigint, OUT caught bigint,
+	OUT first_seen timestamp with time zone, OUT last_seen timestamp with time zone)
+	RETURNS SETOF record
+	LANGUAGE c VOLATILE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'dbutil_statement_errors';
+COMMENT ON FUNCTION dbutil.statement_errors() IS
+	'errors by service, database, role, queryid, toplevel and SQLSTATE, since the last reset. errors: those that ended the statement, cancelled and timed-out ones among them; caught: those that a function inside the client''s statement caught. queryid is NULL where the command failed before it had one, in parsing or parse analysis, which is seen only down to log_min_messages, and for other roles'' statements unless you may read all statistics. An error is seen here at the next statement of its session. Error: 55000 without preload';
+
+CREATE VIEW dbutil.statement_errors AS
+	SELECT e.service, d.datname AS database_name, r.rolname AS username, e.toplevel, e.queryid,
+		   e.sqlstate, e.errors, e.caught, e.first_seen, e.last_seen
+	FROM dbutil.statement_errors() AS e
+	LEFT JOIN pg_catalog.pg_database AS d ON d.oid OPERATOR(pg_catalog.=) e.dbid
+	LEFT JOIN pg_catalog.pg_roles AS r ON r.oid OPERATOR(pg_catalog.=) e.userid;
+COMMENT ON VIEW dbutil.statement_errors IS
+	'errors by service, statement and SQLSTATE; see the function of the same name';
+GRANT SELECT ON dbutil.statement_errors TO PUBLIC;
 
 CREATE FUNCTION dbutil.statement_histogram(queryid bigint,
 	OUT service text, OUT lower_us double precision, OUT upper_us double precision, OUT calls bigint)
@@ -102,60 +140,645 @@ COMMENT ON FUNCTION dbutil.services() IS
 
 CREATE FUNCTION dbutil.transactions(
 	OUT service text, OUT dbid oid, OUT userid oid,
-	OUT commits bigint, OUT rollbacks bigint, OUT statements bigint, OUT wrote bigint,
+	OUT shape bigint, OUT name text, OUT queryids bigint[],
+	OUT commits bigint, OUT rollbacks bigint,
+	OUT rollbacks_command bigint, OUT rollbacks_error bigint, OUT rollbacks_serialization bigint,
+	OUT rollbacks_deadlock bigint, OUT rollbacks_cancelled bigint, OUT rollbacks_lock bigint,
+	OUT rollbacks_terminated bigint,
+	OUT statements bigint, OUT wrote bigint, OUT rows_written bigint, OUT wal_bytes numeric,
+	OUT subtransactions bigint,
+	OUT idle_gaps bigint, OUT idle_time double precision, OUT max_idle_time double precision,
 	OUT total_time double precision, OUT min_time double precision, OUT max_time double precision,
 	OUT mean_time double precision,
-	OUT p50_time double precision, OUT p95_time double precision, OUT p99_time double precision,
-	OUT mean_commit_time double precision, OUT p99_commit_time double precision,
-	OUT max_commit_time double precision)
+	OUT p50_time double precision, OUT p90_time double precision,
+	OUT p95_time double precision, OUT p99_time double precision,
+	OUT mean_commit_time double precision, OUT p50_commit_time double precision,
+	OUT p99_commit_time double precision, OUT max_commit_time double precision)
 	RETURNS SETOF record
 	LANGUAGE c VOLATILE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'dbutil_transactions';
 COMMENT ON FUNCTION dbutil.transactions() IS
-	'transactions that ran a statement, since the last reset, by service, database and role. Times in milliseconds; duration counts from the transaction''s start timestamp, commit time from before the commit record is written to after it is durable, 0 where there is none. wrote: those that were given a transaction identifier. A prepared transaction counts by COMMIT PREPARED or ROLLBACK PREPARED, as a transaction of that one statement; one whose only statement failed in parsing or parse analysis is not seen. Error: 55000 without preload';
+	'transactions that ran a statement, since the last reset, by service, database, role and shape: the name that dbutil.track_transaction() gave, else the sequence of its statements (queryids: the first 16, repeats in a row left out). Shapes beyond dbutil.track_max_transactions are counted together as shape 0. Times in milliseconds; duration counts from the transaction''s start timestamp, commit time from before the commit record is written to after it is durable, 0 where there is none. rollbacks by cause: ROLLBACK was sent; an error; of these serialization failures, deadlocks, cancelled or timed out statements (57014), locks not to be had (55P03); the session ended. wrote: those that were given a transaction identifier; rows_written: by INSERT, UPDATE, DELETE, MERGE and COPY; wal_bytes: of their own processes. idle: waiting for the client between statements, with track_activities. A prepared transaction counts by COMMIT PREPARED or ROLLBACK PREPARED, as a transaction of that one statement; one whose only statement failed in parsing or parse analysis is not seen. shape and queryids of other roles are hidden unless you may read all statistics. Error: 55000 without preload';
 
 CREATE VIEW dbutil.transactions AS
 	SELECT t.service, d.datname AS database_name, r.rolname AS username,
-		   t.commits, t.rollbacks, t.statements, t.wrote,
+		   t.shape, t.name, t.queryids,
+		   t.commits, t.rollbacks, t.rollbacks_command, t.rollbacks_error,
+		   t.rollbacks_serialization, t.rollbacks_deadlock, t.rollbacks_cancelled,
+		   t.rollbacks_lock, t.rollbacks_terminated,
+		   t.statements, t.wrote, t.rows_written, t.wal_bytes, t.subtransactions,
+		   t.idle_gaps, t.idle_time, t.max_idle_time,
 		   t.total_time, t.min_time, t.max_time, t.mean_time,
-		   t.p50_time, t.p95_time, t.p99_time,
-		   t.mean_commit_time, t.p99_commit_time, t.max_commit_time
+		   t.p50_time, t.p90_time, t.p95_time, t.p99_time,
+		   t.mean_commit_time, t.p50_commit_time, t.p99_commit_time, t.max_commit_time
 	FROM dbutil.transactions() AS t
 	LEFT JOIN pg_catalog.pg_database AS d ON d.oid OPERATOR(pg_catalog.=) t.dbid
 	LEFT JOIN pg_catalog.pg_roles AS r ON r.oid OPERATOR(pg_catalog.=) t.userid;
 COMMENT ON VIEW dbutil.transactions IS
-	'transactions with duration and commit latency by service, database and role; see the function of the same name for units';
+	'transactions with duration and commit latency by service, database, role and shape; see the function of the same name for units';
 GRANT SELECT ON dbutil.transactions TO PUBLIC;
 
-CREATE VIEW dbutil.services AS
-	SELECT s.service, s.calls, s.errors, s.rows,
-		   s.total_exec_time, s.total_plan_time, s.plan_cache_hits,
-		   s.p50_exec_time, s.p90_exec_time, s.p95_exec_time, s.p99_exec_time,
-		   coalesce(t.commits, 0) AS commits, coalesce(t.rollbacks, 0) AS rollbacks
-	FROM dbutil.services() AS s
-	LEFT JOIN (SELECT x.service, sum(x.commits)::bigint AS commits,
-					  sum(x.rollbacks)::bigint AS rollbacks
-			   FROM dbutil.transactions() AS x
-			   GROUP BY x.service) AS t ON t.service OPERATOR(pg_catalog.=) s.service;
-COMMENT ON VIEW dbutil.services IS
-	'one row a service: calls, errors, rows, times and percentiles (milliseconds), commits and rollbacks';
-GRANT SELECT ON dbutil.services TO PUBLIC;
+CREATE FUNCTION dbutil.track_transaction(service text, name text) RETURNS void
+	LANGUAGE c VOLATILE PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'dbutil_track_transaction';
+COMMENT ON FUNCTION dbutil.track_transaction(text, text) IS
+	'name the current transaction for dbutil.transactions and dbutil.active_transactions, and file it under a service (NULL: the session''s). Both 1 to 63 bytes, what is not printable ASCII is shown as ?. Errors: 22004 name is null, 22023 too long or empty, 55000 without preload';
+
+CREATE FUNCTION dbutil.active_transactions(
+	OUT pid integer, OUT service text, OUT name text, OUT statements bigint)
+	RETURNS SETOF record
+	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'dbutil_active_transactions';
+COMMENT ON FUNCTION dbutil.active_transactions() IS
+	'what tracking knows of the transactions that are open: process, service, name by dbutil.track_transaction(), statements of the client so far. Error: 55000 without preload';
+
+CREATE VIEW dbutil.active_transactions AS
+	SELECT a.pid, t.service, t.name, a.datname AS database_name, a.usename AS username, a.state,
+		   a.xact_start,
+		   pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) a.xact_start AS age,
+		   CASE WHEN a.state OPERATOR(pg_catalog.=) ANY ('{idle in transaction,idle in transaction (aborted)}'::text[])
+				THEN pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) a.state_change END AS idle,
+		   t.statements, a.backend_xid IS NOT NULL AS wrote,
+		   pg_catalog.age(a.backend_xmin) AS xmin_age,
+		   a.wait_event_type, a.wait_event,
+		   b.blocks, a.query
+	FROM pg_catalog.pg_stat_activity AS a
+	LEFT JOIN dbutil.active_transactions() AS t ON t.pid OPERATOR(pg_catalog.=) a.pid
+	LEFT JOIN (SELECT w.blocker, pg_catalog.array_agg(w.pid ORDER BY w.pid) AS blocks
+			   FROM (SELECT l.pid, pg_catalog.unnest(pg_catalog.pg_blocking_pids(l.pid)) AS blocker
+					 FROM pg_catalog.pg_locks AS l
+					 WHERE NOT l.granted
+					 GROUP BY l.pid) AS w
+			   GROUP BY w.blocker) AS b ON b.blocker OPERATOR(pg_catalog.=) a.pid
+	WHERE a.xact_start IS NOT NULL AND a.backend_type OPERATOR(pg_catalog.=) 'client backend';
+COMMENT ON VIEW dbutil.active_transactions IS
+	'transactions of clients that are open: age, how long the client has let it idle (NULL: at work), statements so far, age of the oldest row version it holds (xmin_age, transactions), and blocks: the processes that wait for it. query is the last statement as pg_stat_activity shows it, with its literals, to those who may see it there';
+GRANT SELECT ON dbutil.active_transactions TO PUBLIC;
 
 CREATE FUNCTION dbutil.track_info(
 	OUT stats_since timestamp with time zone, OUT entries bigint, OUT services bigint,
 	OUT evictions bigint, OUT calls_dropped bigint, OUT errors_dropped bigint,
-	OUT texts_dropped bigint, OUT services_dropped bigint, OUT transactions_dropped bigint)
+	OUT error_codes_dropped bigint, OUT texts_dropped bigint, OUT services_dropped bigint, OUT transactions_dropped bigint)
 	LANGUAGE c VOLATILE STRICT PARALLEL SAFE
 	AS 'MODULE_PATHNAME', 'dbutil_track_info';
 COMMENT ON FUNCTION dbutil.track_info() IS
-	'how full tracking is and what it had to drop since stats_since: the calls in dbutil.statements plus calls_dropped are all that were executed to their end; services_dropped counts the times that a session''s service had no room of its own and became <other>. Error: 55000 without preload';
+	'how full tracking is and what it had to drop since stats_since: the calls in dbutil.statements plus calls_dropped plus what resets returned are all that were executed to their end; services_dropped counts the times that a session''s service had no room of its own and became <other>. Error: 55000 without preload';
 
 CREATE FUNCTION dbutil.track_reset() RETURNS void
 	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
 	AS 'MODULE_PATHNAME', 'dbutil_track_reset';
 REVOKE EXECUTE ON FUNCTION dbutil.track_reset() FROM PUBLIC;
 COMMENT ON FUNCTION dbutil.track_reset() IS
-	'forget all statements, transactions and losses and start counting anew; which services there are is kept. Error: 55000 without preload';
+	'forget all statements, errors, transactions and losses and start counting anew; which services there are and when statements were first seen is kept. Error: 55000 without preload';
+
+CREATE FUNCTION dbutil.reset_statements(service text DEFAULT NULL, userid oid DEFAULT NULL,
+	dbid oid DEFAULT NULL, queryid bigint DEFAULT NULL, minmax_only boolean DEFAULT false,
+	OUT statements bigint, OUT calls bigint, OUT errors bigint, OUT reset_at timestamp with time zone)
+	LANGUAGE c VOLATILE PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'dbutil_reset_statements';
+REVOKE EXECUTE ON FUNCTION dbutil.reset_statements(text, oid, oid, bigint, boolean) FROM PUBLIC;
+COMMENT ON FUNCTION dbutil.reset_statements(text, oid, oid, bigint, boolean) IS
+	'forget what was counted of the statements, and their errors, that agree with all arguments that are neither NULL nor 0; with minmax_only just the shortest and longest times. Returns how many statements that were, and the calls and errors that it took away, so that calls + calls_dropped + those cleared are all that were executed. Transactions and losses stay. Error: 55000 without preload';
+
+-- track: what tools expect of pg_stat_statements 1.10
+
+CREATE FUNCTION dbutil.pg_stat_statements(showtext boolean,
+	OUT userid oid, OUT dbid oid, OUT toplevel boolean, OUT queryid bigint, OUT query text,
+	OUT plans bigint, OUT total_plan_time double precision, OUT min_plan_time double precision,
+	OUT max_plan_time double precision, OUT mean_plan_time double precision,
+	OUT stddev_plan_time double precision,
+	OUT calls bigint, OUT total_exec_time double precision, OUT min_exec_time double precision,
+	OUT max_exec_time double precision, OUT mean_exec_time double precision,
+	OUT stddev_exec_time double precision, OUT rows bigint,
+	OUT shared_blks_hit bigint, OUT shared_blks_read bigint,
+	OUT shared_blks_dirtied bigint, OUT shared_blks_written bigint,
+	OUT local_blks_hit bigint, OUT local_blks_read bigint,
+	OUT local_blks_dirtied bigint, OUT local_blks_written bigint,
+	OUT temp_blks_read bigint, OUT temp_blks_written bigint,
+	OUT blk_read_time double precision, OUT blk_write_time double precision,
+	OUT temp_blk_read_time double precision, OUT temp_blk_write_time double precision,
+	OUT wal_records bigint, OUT wal_fpi bigint, OUT wal_bytes numeric,
+	OUT jit_functions bigint, OUT jit_generation_time double precision,
+	OUT jit_inlining_count bigint, OUT jit_inlining_time double precision,
+	OUT jit_optimization_count bigint, OUT jit_optimization_time double precision,
+	OUT jit_emission_count bigint, OUT jit_emission_time double precision)
+	RETURNS SETOF record
+	LANGUAGE sql VOLATILE STRICT PARALLEL RESTRICTED
+	BEGIN ATOMIC
+		SELECT p.userid, p.dbid, p.toplevel, p.queryid, min(p.query),
+			   sum(p.plans)::bigint, sum(p.total_plan_time),
+			   coalesce(min(p.min_plan_time) FILTER (WHERE p.plans > 0), 0),
+			   coalesce(max(p.max_plan_time) FILTER (WHERE p.plans > 0), 0),
+			   coalesce(sum(p.mean_plan_time * p.plans) / nullif(sum(p.plans), 0), 0),
+			   -- of several rows together: by their sums of squares
+			   coalesce(sqrt(greatest(sum(p.plans * (p.stddev_plan_time ^ 2 + p.mean_plan_time ^ 2)) / nullif(sum(p.plans), 0)
+				- (sum(p.mean_plan_time * p.plans) / nullif(sum(p.plans), 0)) ^ 2, 0)), 0),
+			   sum(p.calls)::bigint, sum(p.total_exec_time),
+			   coalesce(min(p.min_exec_time) FILTER (WHERE p.calls > 0), 0),
+			   coalesce(max(p.max_exec_time) FILTER (WHERE p.calls > 0), 0),
+			   coalesce(sum(p.mean_exec_time * p.calls) / nullif(sum(p.calls), 0), 0),
+			   -- of several rows together: by their sums of squares
+			   coalesce(sqrt(greatest(sum(p.calls * (p.stddev_exec_time ^ 2 + p.mean_exec_time ^ 2)) / nullif(sum(p.calls), 0)
+				- (sum(p.mean_exec_time * p.calls) / nullif(sum(p.calls), 0)) ^ 2, 0)), 0),
+			   sum(p.rows)::bigint,
+			   sum(p.shared_blks_hit)::bigint, sum(p.shared_blks_read)::bigint, sum(p.shared_blks_dirtied)::bigint, sum(p.shared_blks_written)::bigint,
+			   sum(p.local_blks_hit)::bigint, sum(p.local_blks_read)::bigint, sum(p.local_blks_dirtied)::bigint, sum(p.local_blks_written)::bigint,
+			   sum(p.temp_blks_read)::bigint, sum(p.temp_blks_written)::bigint, sum(p.blk_read_time), sum(p.blk_write_time),
+			   sum(p.temp_blk_read_time), sum(p.temp_blk_write_time), sum(p.wal_records)::bigint, sum(p.wal_fpi)::bigint,
+			   sum(p.wal_bytes), sum(p.jit_functions)::bigint, sum(p.jit_generation_time), sum(p.jit_inlining_count)::bigint,
+			   sum(p.jit_inlining_time), sum(p.jit_optimization_count)::bigint, sum(p.jit_optimization_time), sum(p.jit_emission_count)::bigint,
+			   sum(p.jit_emission_time)
+		FROM (SELECT s.*,
+					 -- hidden ones cannot be told apart, and are not to be added up
+					 CASE WHEN s.queryid IS NULL THEN row_number() OVER () END AS part
+			  FROM dbutil.statements(showtext) AS s
+			  WHERE s.calls > 0 OR s.plans > 0) AS p
+		GROUP BY p.userid, p.dbid, p.toplevel, p.queryid, p.part;
+	END;
+COMMENT ON FUNCTION dbutil.pg_stat_statements(boolean) IS
+	'statements in the columns of pg_stat_statements 1.10, with the same meaning: those of all services together. showtext => false leaves query NULL. Other roles'' queryid and query are hidden unless you may read all statistics. Error: 55000 without preload';
+
+CREATE VIEW dbutil.pg_stat_statements AS
+	SELECT * FROM dbutil.pg_stat_statements(true);
+COMMENT ON VIEW dbutil.pg_stat_statements IS
+	'statements in the columns of pg_stat_statements 1.10, for tools that know that view: put schema dbutil into their search path';
+GRANT SELECT ON dbutil.pg_stat_statements TO PUBLIC;
+
+CREATE FUNCTION dbutil.pg_stat_statements_info(OUT dealloc bigint, OUT stats_reset timestamp with time zone)
+	LANGUAGE sql VOLATILE STRICT PARALLEL RESTRICTED
+	BEGIN ATOMIC
+		SELECT i.evictions, i.stats_since FROM dbutil.track_info() AS i;
+	END;
+COMMENT ON FUNCTION dbutil.pg_stat_statements_info() IS
+	'how often an entry gave way to another one, and since when statistics are counted. Error: 55000 without preload';
+
+CREATE VIEW dbutil.pg_stat_statements_info AS
+	SELECT * FROM dbutil.pg_stat_statements_info();
+COMMENT ON VIEW dbutil.pg_stat_statements_info IS
+	'one row, as pg_stat_statements 1.10 has it: entries that gave way (dealloc), and since when statistics are counted';
+GRANT SELECT ON dbutil.pg_stat_statements_info TO PUBLIC;
+
+CREATE FUNCTION dbutil.pg_stat_statements_reset(userid oid DEFAULT 0, dbid oid DEFAULT 0, queryid bigint DEFAULT 0)
+	RETURNS void
+	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'dbutil_pg_stat_statements_reset';
+REVOKE EXECUTE ON FUNCTION dbutil.pg_stat_statements_reset(oid, oid, bigint) FROM PUBLIC;
+COMMENT ON FUNCTION dbutil.pg_stat_statements_reset(oid, oid, bigint) IS
+	'as pg_stat_statements_reset: forget what was counted of the statements that agree with all arguments that are not 0; without any, all statements, losses and the time since when they are counted. Transactions stay. Error: 55000 without preload';
+
+-- track: history
+
+CREATE TABLE dbutil.history_snapshots (
+	snapshot bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	since timestamp with time zone,
+	taken_at timestamp with time zone NOT NULL,
+	server_started timestamp with time zone NOT NULL,
+	calls_dropped bigint NOT NULL,
+	dropped_total bigint NOT NULL,
+	dropped_since timestamp with time zone NOT NULL);
+CREATE INDEX history_snapshots_taken_at ON dbutil.history_snapshots (taken_at);
+COMMENT ON TABLE dbutil.history_snapshots IS
+	'snapshots of the counters that are kept: what was counted from since to taken_at (since NULL: the first one, where counting begins), the start of the server, the calls that tracking dropped in between; dropped_total and dropped_since are for the next one';
+COMMENT ON SEQUENCE dbutil.history_snapshots_snapshot_seq IS 'numbers of snapshots';
+GRANT SELECT ON dbutil.history_snapshots TO PUBLIC;
+
+CREATE TABLE dbutil.history_statements (
+	snapshot bigint NOT NULL,
+	service text NOT NULL, dbid oid NOT NULL, userid oid NOT NULL, toplevel boolean NOT NULL,
+	queryid bigint NOT NULL, operation text NOT NULL,
+	calls bigint NOT NULL, errors bigint NOT NULL, rows bigint NOT NULL,
+	total_exec_time double precision NOT NULL, total_plan_time double precision NOT NULL,
+	shared_blks_hit bigint NOT NULL, shared_blks_read bigint NOT NULL,
+	temp_blks_written bigint NOT NULL, wal_bytes numeric NOT NULL);
+CREATE INDEX history_statements_snapshot ON dbutil.history_statements (snapshot);
+REVOKE ALL ON dbutil.history_statements FROM PUBLIC;
+COMMENT ON TABLE dbutil.history_statements IS
+	'what each statement added to its counters up to a snapshot, for those that did; to be read through dbutil.history';
+
+CREATE TABLE dbutil.history_last (
+	service text NOT NULL, dbid oid NOT NULL, userid oid NOT NULL, toplevel boolean NOT NULL,
+	queryid bigint NOT NULL, stats_since timestamp with time zone NOT NULL,
+	calls bigint NOT NULL, errors bigint NOT NULL, rows bigint NOT NULL,
+	total_exec_time double precision NOT NULL, total_plan_time double precision NOT NULL,
+	shared_blks_hit bigint NOT NULL, shared_blks_read bigint NOT NULL,
+	temp_blks_written bigint NOT NULL, wal_bytes numeric NOT NULL,
+	PRIMARY KEY (queryid, service, dbid, userid, toplevel));
+REVOKE ALL ON dbutil.history_last FROM PUBLIC;
+COMMENT ON TABLE dbutil.history_last IS
+	'the counters as the last snapshot saw them, for the next one';
+
+CREATE TABLE dbutil.history_texts (
+	dbid oid NOT NULL, queryid bigint NOT NULL, query text NOT NULL,
+	PRIMARY KEY (queryid, dbid));
+REVOKE ALL ON dbutil.history_texts FROM PUBLIC;
+COMMENT ON TABLE dbutil.history_texts IS
+	'texts of the statements in dbutil.history, which may be gone from dbutil.statements';
+
+CREATE FUNCTION dbutil.history_take() RETURNS bigint
+	LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	this bigint;
+	info record;
+	before_at timestamp with time zone;
+	before_dropped bigint;
+	before_since timestamp with time zone;
+	oldest timestamp with time zone;
+	at timestamp with time zone;
+BEGIN
+	LOCK TABLE dbutil.history_last IN SHARE ROW EXCLUSIVE MODE;
+	SELECT s.taken_at, s.dropped_total, s.dropped_since INTO before_at, before_dropped, before_since
+	FROM dbutil.history_snapshots AS s ORDER BY s.snapshot DESC LIMIT 1;
+	-- before the counters are read: what is new at the next snapshot is newer than this
+	at := greatest(clock_timestamp(), before_at);
+	SELECT * INTO info FROM dbutil.track_info();
+	INSERT INTO dbutil.history_snapshots
+		(since, taken_at, server_started, calls_dropped, dropped_total, dropped_since)
+	VALUES (before_at, at, pg_postmaster_start_time(),
+			CASE WHEN before_at IS NULL THEN 0
+				 WHEN before_since = info.stats_since THEN greatest(info.calls_dropped - before_dropped, 0)
+				 ELSE info.calls_dropped END,
+			info.calls_dropped, info.stats_since)
+	RETURNING snapshot INTO this;
+
+	-- A counter that has the same stats_since as at the last snapshot goes on from there; one that is
+	-- newer than that snapshot began at 0. Any other was restored from before it: what it had then was
+	-- counted already, so it is only where the next snapshot begins.
+	WITH seen AS MATERIALIZED (
+		SELECT * FROM dbutil.statements(false) AS x WHERE x.queryid IS NOT NULL),
+	grown AS (
+		SELECT n.*, l.stats_since = n.stats_since AS goes_on,
+			   l.calls AS l_calls, l.errors AS l_errors, l.rows AS l_rows, l.total_exec_time AS l_exec,
+			   l.total_plan_time AS l_plan, l.shared_blks_hit AS l_hit, l.shared_blks_read AS l_read,
+			   l.temp_blks_written AS l_temp, l.wal_bytes AS l_wal
+		FROM seen AS n
+		LEFT JOIN dbutil.history_last AS l USING (queryid, service, dbid, userid, toplevel)
+		WHERE l.stats_since IS DISTINCT FROM n.stats_since OR l.calls <> n.calls OR l.errors <> n.errors),
+	added AS (
+		INSERT INTO dbutil.history_statements
+		SELECT this, g.service, g.dbid, g.userid, g.toplevel, g.queryid, g.operation,
+			   g.calls - CASE WHEN goes_on THEN l_calls ELSE 0 END,
+			   g.errors - CASE WHEN goes_on THEN l_errors ELSE 0 END,
+			   g.rows - CASE WHEN goes_on THEN l_rows ELSE 0 END,
+			   greatest(g.total_exec_time - CASE WHEN goes_on THEN l_exec ELSE 0 END, 0),
+			   greatest(g.total_plan_time - CASE WHEN goes_on THEN l_plan ELSE 0 END, 0),
+			   g.shared_blks_hit - CASE WHEN goes_on THEN l_hit ELSE 0 END,
+			   g.shared_blks_read - CASE WHEN goes_on THEN l_read ELSE 0 END,
+			   g.temp_blks_written - CASE WHEN goes_on THEN l_temp ELSE 0 END,
+			   g.wal_bytes - CASE WHEN goes_on THEN l_wal ELSE 0 END
+		FROM grown AS g
+		WHERE CASE WHEN goes_on THEN g.calls >= l_calls AND g.errors >= l_errors
+				   ELSE g.stats_since >= before_at END
+		  AND g.calls + g.errors > CASE WHEN goes_on THEN l_calls + l_errors ELSE 0 END),
+	gone AS (
+		DELETE FROM dbutil.history_last AS l
+		WHERE NOT EXISTS (SELECT FROM seen AS n
+						  WHERE n.queryid = l.queryid AND n.service = l.service AND n.dbid = l.dbid
+							AND n.userid = l.userid AND n.toplevel = l.toplevel))
+	INSERT INTO dbutil.history_last AS l
+	SELECT g.service, g.dbid, g.userid, g.toplevel, g.queryid, g.stats_since, g.calls, g.errors, g.rows,
+		   g.total_exec_time, g.total_plan_time, g.shared_blks_hit, g.shared_blks_read,
+		   g.temp_blks_written, g.wal_bytes
+	FROM grown AS g
+	ON CONFLICT (queryid, service, dbid, userid, toplevel) DO UPDATE
+	SET (stats_since, calls, errors, rows, total_exec_time, total_plan_time, shared_blks_hit,
+		 shared_blks_read, temp_blks_written, wal_bytes) =
+		(excluded.stats_since, excluded.calls, excluded.errors, excluded.rows, excluded.total_exec_time,
+		 excluded.total_plan_time, excluded.shared_blks_hit, excluded.shared_blks_read,
+		 excluded.temp_blks_written, excluded.wal_bytes);
+
+	-- texts cost more to read than counters
+	IF EXISTS (SELECT FROM dbutil.history_statements AS h
+			   WHERE h.snapshot = this AND NOT EXISTS
+				   (SELECT FROM dbutil.history_texts AS t WHERE t.queryid = h.queryid AND t.dbid = h.dbid)) THEN
+		INSERT INTO dbutil.history_texts
+		SELECT DISTINCT ON (x.queryid, x.dbid) x.dbid, x.queryid, x.query
+		FROM dbutil.statements(true) AS x
+		JOIN dbutil.history_statements AS h ON h.snapshot = this AND h.queryid = x.queryid AND h.dbid = x.dbid
+		WHERE x.query IS NOT NULL
+		ON CONFLICT DO NOTHING;
+	END IF;
+
+	SELECT at - s.setting::integer * interval '1 minute' INTO oldest
+	FROM pg_settings AS s WHERE s.name = 'dbutil.track_history_retention';
+	DELETE FROM dbutil.history_snapshots AS s WHERE s.taken_at < oldest;
+	IF FOUND THEN
+		DELETE FROM dbutil.history_statements AS h
+		WHERE NOT EXISTS (SELECT FROM dbutil.history_snapshots AS s WHERE s.snapshot = h.snapshot);
+		DELETE FROM dbutil.history_texts AS t
+		WHERE NOT EXISTS (SELECT FROM dbutil.history_statements AS h
+						  WHERE h.queryid = t.queryid AND h.dbid = t.dbid);
+	END IF;
+	RETURN this;
+END $$;
+REVOKE EXECUTE ON FUNCTION dbutil.history_take() FROM PUBLIC;
+COMMENT ON FUNCTION dbutil.history_take() IS
+	'write a snapshot of the counters into the current database, and delete those older than dbutil.track_history_retention; returns its number. Called at each dbutil.track_history_interval in dbutil.track_history_database; may be called at any time, one call at a time. Error: 55000 without preload';
+
+CREATE VIEW dbutil.history WITH (security_barrier) AS
+	SELECT h.snapshot, s.since, s.taken_at, h.service, d.datname AS database_name, r.rolname AS username,
+		   h.toplevel, CASE WHEN v.visible THEN h.queryid END AS queryid,
+		   CASE WHEN v.visible THEN t.query ELSE '<insufficient privilege>' END AS query,
+		   h.operation, h.calls, h.errors, h.rows, h.total_exec_time, h.total_plan_time,
+		   h.shared_blks_hit, h.shared_blks_read, h.temp_blks_written, h.wal_bytes
+	FROM dbutil.history_statements AS h
+	JOIN dbutil.history_snapshots AS s ON s.snapshot OPERATOR(pg_catalog.=) h.snapshot
+	CROSS JOIN LATERAL (
+		SELECT coalesce(pg_catalog.pg_has_role(h.userid, 'USAGE'), false)
+			OR pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE') AS visible) AS v
+	LEFT JOIN dbutil.history_texts AS t
+		ON t.queryid OPERATOR(pg_catalog.=) h.queryid AND t.dbid OPERATOR(pg_catalog.=) h.dbid
+	LEFT JOIN pg_catalog.pg_database AS d ON d.oid OPERATOR(pg_catalog.=) h.dbid
+	LEFT JOIN pg_catalog.pg_roles AS r ON r.oid OPERATOR(pg_catalog.=) h.userid;
+COMMENT ON VIEW dbutil.history IS
+	'what each statement added to its counters from since to taken_at, one row per snapshot, service, database, role, queryid and toplevel; units as in dbutil.statements. What was counted between a snapshot and a reset, a crash or an eviction is not in it. queryid and query of other roles are hidden unless you may read all statistics';
+GRANT SELECT ON dbutil.history TO PUBLIC;
+
+CREATE FUNCTION dbutil.top(since timestamp with time zone DEFAULT now() - interval '1 day',
+	until timestamp with time zone DEFAULT now(), by text DEFAULT 'query',
+	only_service text DEFAULT NULL,
+	OUT item text, OUT queryid bigint,
+	OUT calls bigint, OUT calls_per_second double precision, OUT errors bigint, OUT rows bigint,
+	OUT total_exec_time double precision, OUT mean_exec_time double precision, OUT share double precision,
+	OUT before_calls_per_second double precision, OUT before_mean_exec_time double precision,
+	OUT change double precision,
+	OUT covered_since timestamp with time zone, OUT covered_until timestamp with time zone)
+	RETURNS SETOF record
+	LANGUAGE plpgsql STABLE PARALLEL SAFE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	from_at CONSTANT timestamp with time zone := since;
+	to_at CONSTANT timestamp with time zone := until;
+	kind CONSTANT text := by;
+	parameter text := CASE WHEN since IS NULL THEN 'since' WHEN until IS NULL THEN 'until' WHEN by IS NULL THEN 'by' END;
+	before_at timestamp with time zone;
+	seconds double precision;
+	before_seconds double precision;
+BEGIN
+	IF parameter IS NOT NULL THEN
+		RAISE EXCEPTION 'parameter "%" must not be null', parameter
+			USING ERRCODE = 'null_value_not_allowed', HINT = format('Pass a value for "%s".', parameter);
+	END IF;
+	IF from_at >= to_at THEN
+		RAISE EXCEPTION 'parameter "since" must be before "until"'
+			USING ERRCODE = 'invalid_parameter_value',
+				  DETAIL = format('since is %s, until is %s.', from_at, to_at),
+				  HINT = 'Pass the earlier time first.';
+	END IF;
+	IF kind NOT IN ('query', 'service', 'database', 'role', 'operation') THEN
+		RAISE EXCEPTION 'invalid value for parameter "by": "%"', kind
+			USING ERRCODE = 'invalid_parameter_value',
+				  HINT = 'Use one of: query, service, database, role, operation.';
+	END IF;
+	PERFORM FROM dbutil.history_snapshots LIMIT 1;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'this database holds no history'
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				  HINT = 'Set dbutil.track_history_interval and dbutil.track_history_database and reload the configuration, or call dbutil.history_take().';
+	END IF;
+	IF only_service IS NOT NULL
+		AND NOT EXISTS (SELECT FROM dbutil.history AS h WHERE h.service = only_service) THEN
+		RAISE EXCEPTION 'service "%" is not in the history', only_service
+			USING ERRCODE = 'invalid_parameter_value',
+				  HINT = 'SELECT DISTINCT service FROM dbutil.history tells which are.';
+	END IF;
+
+	-- the time before, of the same length; a span that begins with time has none
+	before_at := CASE WHEN isfinite(from_at) AND isfinite(to_at) THEN from_at - (to_at - from_at)
+					  ELSE from_at END;
+	SELECT sum(extract(epoch FROM s.taken_at - s.since)) FILTER (WHERE s.taken_at > from_at),
+		   sum(extract(epoch FROM s.taken_at - s.since)) FILTER (WHERE s.taken_at <= from_at),
+		   min(s.since) FILTER (WHERE s.taken_at > from_at), max(s.taken_at)
+	INTO seconds, before_seconds, covered_since, covered_until
+	FROM dbutil.history_snapshots AS s
+	WHERE s.since IS NOT NULL AND s.taken_at > before_at AND s.taken_at <= to_at;
+
+	RETURN QUERY
+	WITH kept AS (
+		SELECT CASE kind WHEN 'query' THEN h.query WHEN 'service' THEN h.service
+						 WHEN 'database' THEN h.database_name::text WHEN 'role' THEN h.username::text
+						 ELSE h.operation END AS item,
+			   CASE kind WHEN 'query' THEN h.queryid END AS queryid,
+			   h.taken_at > from_at AS inside, h.calls, h.errors, h.rows, h.total_exec_time
+		FROM dbutil.history AS h
+		-- the time of a nested statement is in its caller's already
+		WHERE (h.toplevel OR kind = 'query')
+		  AND h.taken_at > before_at AND h.taken_at <= to_at
+		  AND (only_service IS NULL OR h.service = only_service)),
+	sums AS (
+		SELECT k.item, k.queryid,
+			   sum(k.calls) FILTER (WHERE k.inside) AS calls, sum(k.errors) FILTER (WHERE k.inside) AS errors,
+			   sum(k.rows) FILTER (WHERE k.inside) AS rows,
+			   sum(k.total_exec_time) FILTER (WHERE k.inside) AS exec_time,
+			   sum(k.calls) FILTER (WHERE NOT k.inside) AS before_calls,
+			   sum(k.total_exec_time) FILTER (WHERE NOT k.inside) AS before_exec_time
+		FROM kept AS k
+		GROUP BY k.item, k.queryid)
+	SELECT s.item, s.queryid, coalesce(s.calls, 0)::bigint, coalesce(s.calls, 0)::double precision / nullif(seconds, 0),
+		   coalesce(s.errors, 0)::bigint, coalesce(s.rows, 0)::bigint, coalesce(s.exec_time, 0),
+		   s.exec_time / nullif(s.calls, 0)::double precision,
+		   coalesce(s.exec_time, 0) / nullif(sum(s.exec_time) OVER (), 0),
+		   s.before_calls::double precision / nullif(before_seconds, 0),
+		   s.before_exec_time / nullif(s.before_calls, 0)::double precision,
+		   coalesce(s.exec_time, 0) / nullif(seconds, 0)
+				/ nullif(s.before_exec_time / nullif(before_seconds, 0), 0),
+		   covered_since, covered_until
+	FROM sums AS s
+	ORDER BY coalesce(s.exec_time, 0) DESC, s.before_exec_time DESC NULLS LAST, s.item COLLATE "C", s.queryid;
+END $$;
+COMMENT ON FUNCTION dbutil.top(timestamp with time zone, timestamp with time zone, text, text) IS
+	'what took most of the time from since to until (by query | service | database | role | operation, of all services or of only_service; by query nested statements too), and how that changed against the time before of the same length: rates per second, times in milliseconds, share of the total, change: time per second now by time per second then (NULL: there was none). Taken from the snapshots in dbutil.history whose taken_at lies within; covered_since and covered_until tell the time that these cover. Errors: 22004 a NULL, 22023 since not before until, by none of the words, an unknown service; 55000 no history here';
+
+-- track: plans, slow plans
+
+CREATE FUNCTION dbutil.plans(texts boolean DEFAULT true,
+	OUT dbid oid, OUT userid oid, OUT queryid bigint, OUT planid bigint, OUT previous_planid bigint,
+	OUT calls bigint, OUT rows bigint, OUT total_exec_time double precision,
+	OUT min_exec_time double precision, OUT max_exec_time double precision,
+	OUT mean_exec_time double precision, OUT stddev_exec_time double precision,
+	OUT estimated_cost double precision,
+	OUT first_seen timestamp with time zone, OUT last_seen timestamp with time zone, OUT plan text)
+	RETURNS SETOF record
+	LANGUAGE c VOLATILE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'dbutil_plans';
+COMMENT ON FUNCTION dbutil.plans(boolean) IS
+	'plans since the last reset, one row per database, role, queryid and planid. planid is a hash over the shape of the plan (nodes, relations, indexes, joins; neither costs nor literals nor which partitions), good within one cluster and major version. previous_planid: the plan that ran last before this one was first seen. Times in milliseconds, estimated_cost of the plan first seen. plan: as EXPLAIN prints it, with the literals of that execution; NULL where there is none: the statement ran once only, texts => false, or no room. Rows of other roles are shown without identifiers and plan unless you may read all statistics. Error: 55000 without preload';
+
+CREATE VIEW dbutil.plans AS
+	SELECT d.datname AS database_name, r.rolname AS username,
+		   p.queryid, p.planid, p.previous_planid, p.calls, p.rows,
+		   p.total_exec_time, p.min_exec_time, p.max_exec_time, p.mean_exec_time, p.stddev_exec_time,
+		   p.estimated_cost, p.first_seen, p.last_seen, p.plan
+	FROM dbutil.plans(true) AS p
+	LEFT JOIN pg_catalog.pg_database AS d ON d.oid OPERATOR(pg_catalog.=) p.dbid
+	LEFT JOIN pg_catalog.pg_roles AS r ON r.oid OPERATOR(pg_catalog.=) p.userid;
+COMMENT ON VIEW dbutil.plans IS
+	'plans with calls and times, one row per database, role, queryid and planid; see the function of the same name for units and rights';
+GRANT SELECT ON dbutil.plans TO PUBLIC;
+
+CREATE VIEW dbutil.plan_regressions AS
+	WITH plans AS MATERIALIZED (SELECT * FROM dbutil.plans(true))
+	SELECT d.datname AS database_name, r.rolname AS username, n.queryid,
+		   n.mean_exec_time OPERATOR(pg_catalog./) o.mean_exec_time AS slower,
+		   (n.mean_exec_time OPERATOR(pg_catalog.-) o.mean_exec_time)
+				OPERATOR(pg_catalog.*) n.calls::double precision AS lost_time,
+		   n.first_seen AS changed_at,
+		   n.last_seen OPERATOR(pg_catalog.>=) o.last_seen AS in_use,
+		   n.planid AS new_planid, n.calls AS new_calls, n.mean_exec_time AS new_mean_exec_time,
+		   n.plan AS new_plan,
+		   o.planid AS old_planid, o.calls AS old_calls, o.mean_exec_time AS old_mean_exec_time,
+		   o.plan AS old_plan
+	FROM plans AS n
+	JOIN plans AS o ON o.dbid OPERATOR(pg_catalog.=) n.dbid
+		AND o.userid OPERATOR(pg_catalog.=) n.userid
+		AND o.queryid OPERATOR(pg_catalog.=) n.queryid
+		AND o.planid OPERATOR(pg_catalog.=) n.previous_planid
+	LEFT JOIN pg_catalog.pg_database AS d ON d.oid OPERATOR(pg_catalog.=) n.dbid
+	LEFT JOIN pg_catalog.pg_roles AS r ON r.oid OPERATOR(pg_catalog.=) n.userid
+	WHERE o.mean_exec_time OPERATOR(pg_catalog.>) 0::double precision
+	  AND n.mean_exec_time OPERATOR(pg_catalog.>=)
+		  (2::double precision OPERATOR(pg_catalog.*) o.mean_exec_time);
+COMMENT ON VIEW dbutil.plan_regressions IS
+	'statements that got a new plan whose mean time is at least twice that of the plan that ran before it: slower is the ratio, lost_time what the calls of the new plan took more (milliseconds), in_use whether it was used last; both plans with their calls. Few calls prove little: ask for new_calls. Only statements whose identifiers you may see';
+GRANT SELECT ON dbutil.plan_regressions TO PUBLIC;
+
+CREATE FUNCTION dbutil.slow_plans(
+	OUT number bigint, OUT ended_at timestamp with time zone, OUT service text,
+	OUT dbid oid, OUT userid oid, OUT pid integer, OUT queryid bigint, OUT planid bigint,
+	OUT exec_time double precision, OUT rows bigint, OUT measured boolean,
+	OUT plan text, OUT plan_json text)
+	RETURNS SETOF record
+	LANGUAGE c VOLATILE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'dbutil_slow_plans';
+COMMENT ON FUNCTION dbutil.slow_plans() IS
+	'plans of the last statements that ran for dbutil.track_slow_time or longer, oldest first; number counts them. exec_time in milliseconds. measured: each node was (dbutil.track_slow_analyze), so that the plan has actual rows and times. plan, plan_json: as EXPLAIN prints it, with the literals of the statement; NULL for want of room. Rows of other roles are shown without identifiers and plans unless you may read all statistics. Error: 55000 without preload';
+
+CREATE VIEW dbutil.slow_plans AS
+	SELECT s.number, s.ended_at, s.service, d.datname AS database_name, r.rolname AS username, s.pid,
+		   s.queryid, s.planid, s.exec_time, s.rows, s.measured, s.plan, s.plan_json::json AS plan_json
+	FROM dbutil.slow_plans() AS s
+	LEFT JOIN pg_catalog.pg_database AS d ON d.oid OPERATOR(pg_catalog.=) s.dbid
+	LEFT JOIN pg_catalog.pg_roles AS r ON r.oid OPERATOR(pg_catalog.=) s.userid;
+COMMENT ON VIEW dbutil.slow_plans IS
+	'plans of the last slow statements, for dbutil.explain_findings(plan_json) as well; see the function of the same name for units and rights';
+GRANT SELECT ON dbutil.slow_plans TO PUBLIC;
+
+CREATE FUNCTION dbutil.reset_plans() RETURNS bigint
+	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'dbutil_reset_plans';
+REVOKE EXECUTE ON FUNCTION dbutil.reset_plans() FROM PUBLIC;
+COMMENT ON FUNCTION dbutil.reset_plans() IS
+	'forget all of dbutil.plans and its losses; returns the calls that it held. Error: 55000 without preload';
+
+CREATE FUNCTION dbutil.reset_slow_plans() RETURNS bigint
+	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'dbutil_reset_slow_plans';
+REVOKE EXECUTE ON FUNCTION dbutil.reset_slow_plans() FROM PUBLIC;
+COMMENT ON FUNCTION dbutil.reset_slow_plans() IS
+	'forget all of dbutil.slow_plans and its losses; returns how many there were. Error: 55000 without preload';
+
+-- track: how full its bounded parts are
+
+CREATE FUNCTION dbutil.track_room(
+	OUT part text, OUT used bigint, OUT size bigint, OUT dropped bigint,
+	OUT stats_since timestamp with time zone)
+	RETURNS SETOF record
+	LANGUAGE c VOLATILE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'dbutil_track_room';
+COMMENT ON FUNCTION dbutil.track_room() IS
+	'how full the bounded parts of tracking are, and what they had to drop since stats_since: of plans, calls; of plan texts and slow plan texts (used and size in bytes), texts; of slow plans, those that newer ones took the place of; of waits, samples; of wait ticks, those that came too late to be taken; of history snapshots, those that were not written; of tables, the times that one became <other>; of tables of statements, the statements whose tables were forgotten. size NULL: no bound. Error: 55000 without preload';
+
+-- track: what services do, as a whole and to tables
+
+CREATE FUNCTION dbutil.service_sessions(
+	OUT service text, OUT connections bigint, OUT active bigint, OUT idle_in_transaction bigint)
+	RETURNS SETOF record
+	LANGUAGE c VOLATILE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'dbutil_service_sessions';
+COMMENT ON FUNCTION dbutil.service_sessions() IS
+	'sessions now connected by the service of their last statement, those that run one and those that are idle in a transaction; a session that has run none yet has no service. Error: 55000 without preload';
+
+CREATE VIEW dbutil.services AS
+	SELECT service, coalesce(s.calls, 0) AS calls, coalesce(s.errors, 0) AS errors, coalesce(s.rows, 0) AS rows,
+		   coalesce(s.total_exec_time, 0) AS total_exec_time, coalesce(s.total_plan_time, 0) AS total_plan_time,
+		   coalesce(s.plan_cache_hits, 0) AS plan_cache_hits,
+		   s.p50_exec_time, s.p90_exec_time, s.p95_exec_time, s.p99_exec_time,
+		   coalesce(t.commits, 0) AS commits, coalesce(t.rollbacks, 0) AS rollbacks,
+		   c.stats_since,
+		   s.calls / nullif(extract(epoch FROM clock_timestamp() - c.stats_since), 0)::double precision
+				AS calls_per_second,
+		   s.errors / nullif(s.calls + s.errors, 0)::double precision AS error_fraction,
+		   s.total_exec_time + s.total_plan_time + coalesce(t.commit_time, 0) AS time_in_database,
+		   coalesce(n.connections, 0) AS connections, coalesce(n.active, 0) AS active,
+		   coalesce(n.idle_in_transaction, 0) AS idle_in_transaction
+	FROM dbutil.services() AS s
+	FULL JOIN dbutil.service_sessions() AS n USING (service)
+	LEFT JOIN (SELECT x.service, sum(x.commits)::bigint AS commits,
+					  sum(x.rollbacks)::bigint AS rollbacks, sum(x.mean_commit_time * x.commits) AS commit_time
+			   FROM dbutil.transactions() AS x
+			   GROUP BY x.service) AS t USING (service)
+	LEFT JOIN (SELECT x.service, min(x.stats_since) AS stats_since
+			   FROM dbutil.statements(false) AS x
+			   GROUP BY x.service) AS c USING (service);
+COMMENT ON VIEW dbutil.services IS
+	'one row a service: calls, errors, rows, times and percentiles (milliseconds) of what its clients sent, commits and rollbacks; calls_per_second on the average since stats_since, error_fraction of calls and errors, time_in_database: execution, planning and commit (milliseconds); sessions now connected, running a statement, idle in a transaction';
+GRANT SELECT ON dbutil.services TO PUBLIC;
+
+CREATE FUNCTION dbutil.statement_tables(
+	OUT dbid oid, OUT userid oid, OUT queryid bigint, OUT operation text, OUT table_name text)
+	RETURNS SETOF record
+	LANGUAGE c VOLATILE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'dbutil_statement_tables';
+COMMENT ON FUNCTION dbutil.statement_tables() IS
+	'the tables that each planned statement reads (operation select) and writes, those of views included; table_name with its schema, <temporary> for temporary tables, <other> for those beyond dbutil.track_tables_max and for what a statement has beyond seven of eight or more; operation and table_name NULL: it uses none. Noted at the statement''s first execution. Only your own statements unless you may read all statistics. Error: 55000 without preload';
+
+CREATE VIEW dbutil.service_tables AS
+	SELECT s.service, d.datname AS database_name, coalesce(t.table_name, '<other>') AS table_name,
+		   coalesce(t.operation, s.operation) AS operation,
+		   count(*) AS statements, sum(s.calls)::bigint AS calls, sum(s.rows)::bigint AS rows,
+		   sum(s.total_exec_time) AS total_exec_time,
+		   sum(s.total_exec_time) / sum(s.calls)::double precision AS mean_exec_time
+	FROM dbutil.statements(false) AS s
+	LEFT JOIN dbutil.statement_tables() AS t USING (dbid, userid, queryid)
+	LEFT JOIN pg_catalog.pg_database AS d ON d.oid = s.dbid
+	WHERE s.calls > 0 AND s.queryid IS NOT NULL AND s.operation <> 'utility'
+	  AND (t.queryid IS NULL OR t.table_name IS NOT NULL)
+	GROUP BY s.service, d.datname, coalesce(t.table_name, '<other>'), coalesce(t.operation, s.operation);
+COMMENT ON VIEW dbutil.service_tables IS
+	'what each service does to each table: statements, calls, rows and times (milliseconds) of the statements that read (operation select) or write it. A statement counts for each of its tables, in full, so that sums over tables say more than there was. <other>: tables without room of their own, and statements whose tables were forgotten for want of room (see dbutil.track_room()). Only of statements that you may see';
+GRANT SELECT ON dbutil.service_tables TO PUBLIC;
+
+-- track: sampled waits
+
+CREATE FUNCTION dbutil.waits(
+	OUT service text, OUT dbid oid, OUT userid oid, OUT queryid bigint,
+	OUT event_type text, OUT event text, OUT samples bigint, OUT sampled_time double precision,
+	OUT first_seen timestamp with time zone, OUT last_seen timestamp with time zone)
+	RETURNS SETOF record
+	LANGUAGE c VOLATILE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'dbutil_waits';
+COMMENT ON FUNCTION dbutil.waits() IS
+	'what statements were seen waiting for, since the last reset, one row per service, database, role, queryid and wait event; event_type CPU: not waiting. samples: how often a tick of dbutil.track_waits_interval saw it, sampled_time: the time that these stand for (milliseconds); parallel workers count for their statement. queryid NULL: none was in progress (parse analysis, idle in transaction), or it is of another role and you may not read all statistics. Idle sessions and events of type Activity are left out. Error: 55000 without preload';
+
+CREATE VIEW dbutil.waits AS
+	SELECT w.service, d.datname AS database_name, r.rolname AS username, w.queryid,
+		   w.event_type, w.event, w.samples, w.sampled_time, w.first_seen, w.last_seen
+	FROM dbutil.waits() AS w
+	LEFT JOIN pg_catalog.pg_database AS d ON d.oid OPERATOR(pg_catalog.=) w.dbid
+	LEFT JOIN pg_catalog.pg_roles AS r ON r.oid OPERATOR(pg_catalog.=) w.userid;
+COMMENT ON VIEW dbutil.waits IS
+	'sampled waits per service, database, role, queryid and event; see the function of the same name for units and rights';
+GRANT SELECT ON dbutil.waits TO PUBLIC;
+
+CREATE FUNCTION dbutil.reset_waits() RETURNS bigint
+	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'dbutil_reset_waits';
+REVOKE EXECUTE ON FUNCTION dbutil.reset_waits() FROM PUBLIC;
+COMMENT ON FUNCTION dbutil.reset_waits() IS
+	'forget all of dbutil.waits and its losses; returns the samples that it held. Error: 55000 without preload';
 -- ---------- plancache: the transparent plan cache ----------
 
 CREATE FUNCTION dbutil.plan_cache_entries(
@@ -346,127 +969,197 @@ CREATE TYPE dbutil.bulk_result AS (
 	throttled_ms double precision, first_error_ord bigint, first_sqlstate text,
 	first_message text, complete boolean);
 COMMENT ON TYPE dbutil.bulk_result IS
-	'what a bulk call did to the rows given: rows_in = inserted + updated + unchanged + deleted + conflicts + missing + suppressed + rejected. conflicts: kept out by a row of the table or of the input with the same key; suppressed: kept out silently by a trigger, rule or policy; chunks: slices written; elapsed_ms, throttled_ms in milliseconds; wal_bytes: written by this session meanwhile. job is NULL, retries, throttled_ms and rejected are 0 for functions; first_* are set by dry runs, which say complete = false where the call would fail';
+	'what a bulk call did to the rows given: rows_in = inserted + updated + unchanged + deleted + conflicts + missing + suppressed + rejected. conflicts: kept out by a row of the table or of the input with the same key; suppressed: kept out silently by a trigger, rule or policy; chunks: slices written; elapsed_ms, throttled_ms in milliseconds; wal_bytes: written by this session meanwhile. rejected: told in dbutil.bulk_rejects under job, which is NULL where no row can be rejected; first_*: of the first rejected row, or of what would fail a dry run, which says complete = false then';
+
+-- Written by bulk calls, which need no right on it; read through the view.
+CREATE TABLE dbutil.bulk_reject_rows (
+	job text COLLATE "C" NOT NULL,
+	chunk bigint NOT NULL,
+	ord bigint NOT NULL,
+	sqlstate text NOT NULL,
+	constraint_name text,
+	column_name text,
+	message text NOT NULL,
+	detail text,
+	row_data jsonb NOT NULL,
+	owner text COLLATE "C" NOT NULL,
+	target text NOT NULL,
+	rejected_at timestamp with time zone NOT NULL);
+REVOKE ALL ON dbutil.bulk_reject_rows FROM PUBLIC;
+CREATE INDEX bulk_reject_rows_job ON dbutil.bulk_reject_rows (job, ord);
+ALTER TABLE dbutil.bulk_reject_rows REPLICA IDENTITY FULL;
+COMMENT ON TABLE dbutil.bulk_reject_rows IS
+	'rows that bulk calls rejected; see the view dbutil.bulk_rejects. owner is the name of the role that called. Not dumped by pg_dump';
+
+CREATE VIEW dbutil.bulk_rejects WITH (security_barrier) AS
+	SELECT r.job, r.chunk, r.ord, r.sqlstate, r.constraint_name, r.column_name, r.message, r.detail,
+		   r.row_data, r.target, r.rejected_at
+	FROM dbutil.bulk_reject_rows AS r
+	WHERE EXISTS (SELECT FROM pg_catalog.pg_roles AS o
+				  WHERE o.rolname::text = r.owner AND pg_catalog.pg_has_role(o.oid, 'USAGE'));
+COMMENT ON VIEW dbutil.bulk_rejects IS
+	'rows that bulk calls with on_error, on_conflict or missing => reject did not write, one row each, to who called and to roles that have his privileges. job: as in the call''s result; ord: place of the row in the input, from 1; chunk: slice it came up in; sqlstate, constraint_name, column_name, message, detail: of the error; row_data: the row as given if it could not be read, else as it would have been written; rejected_at: when. A call that fails takes its rejects back. dbutil.bulk_forget() removes them';
+GRANT SELECT ON dbutil.bulk_rejects TO PUBLIC;
 
 CREATE FUNCTION dbutil.bulk_insert(target regclass, rows anyarray,
 	columns name[] DEFAULT NULL, on_conflict text DEFAULT 'error',
 	conflict_columns name[] DEFAULT NULL, conflict_constraint name DEFAULT NULL,
 	update_columns name[] DEFAULT NULL, duplicates text DEFAULT 'error',
-	chunk_rows integer DEFAULT NULL, dry_run boolean DEFAULT false)
+	on_error text DEFAULT 'abort', max_errors bigint DEFAULT NULL,
+	chunk_rows integer DEFAULT NULL, dry_run boolean DEFAULT false, reject_to regclass DEFAULT NULL)
 	RETURNS dbutil.bulk_result
 	LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'dbutil_bulk_insert';
-COMMENT ON FUNCTION dbutil.bulk_insert(regclass, anyarray, name[], text, name[], name, name[], text, integer, boolean) IS
-	'insert or upsert rows in the caller''s transaction, with his rights. Call it in FROM: SELECT (f(...)).* would run it once for each column. rows: an array of the tables row type or another composite type (fields matched by name), record[] (by position) or, with one column named, its values. columns: those to write, others in the rows are ignored. on_conflict: error | nothing | update | update_if_changed, judged by conflict_columns or conflict_constraint, else by the primary key (nothing alone: by every unique index). update_columns: what an update sets, else all but the key. duplicates of that key within the rows: error (21000, unless on_conflict is error) | first | last. chunk_rows: rows a statement, else dbutil.bulk_chunk_rows, or one statement for all where slices would show in triggers or foreign keys (bulk_explain tells). dry_run: counts only, judged by the key; neither other constraints nor triggers are tried. Errors: those of INSERT, and 22004 a row or argument is NULL, 22023 bad argument, 22P02 no JSON, 42703 unknown column, 42804 types do not fit, 21000 duplicate key, 42704 no key, 0A000 rows that would update different columns where one statement is a must and chunk_rows is not given';
+COMMENT ON FUNCTION dbutil.bulk_insert(regclass, anyarray, name[], text, name[], name, name[], text, text, bigint, integer, boolean, regclass) IS
+	'insert or upsert rows in the caller''s transaction, with his rights. Call it in FROM: SELECT (f(...)).* would run it once for each column. rows: an array of the tables row type or another composite type (fields matched by name), record[] (by position) or, with one column named, its values. columns: those to write, others in the rows are ignored. on_conflict: error | nothing | update | update_if_changed | reject (as error, and such a row is rejected), judged by conflict_columns or conflict_constraint, else by the primary key (nothing alone: by every unique index). update_columns: what an update sets, else all but the key. duplicates of that key within the rows: error (21000, unless on_conflict is error) | first | last. on_error: abort | reject (a row that fails is told in dbutil.bulk_rejects under the result''s job, the others are written; what is no row''s fault, such as a deadlock, is raised). max_errors: with more rejects than that the call fails (54000). reject_to: a table to tell rejects in, made LIKE dbutil.bulk_rejects, written with the caller''s rights. chunk_rows: rows a statement, else dbutil.bulk_chunk_rows, or one statement for all where slices would show in triggers or foreign keys (bulk_explain tells). dry_run: counts only, judged by the key; neither other constraints nor triggers are tried. Errors: those of INSERT, and 22004 a row or argument is NULL, 22023 bad argument, 22P02 no JSON, 42703 unknown column, 42804 types do not fit, 21000 duplicate key, 42704 no key, 0A000 rows that would update different columns where one statement is a must and chunk_rows is not given';
 
 CREATE FUNCTION dbutil.bulk_insert(target regclass, rows jsonb,
 	columns name[] DEFAULT NULL, on_conflict text DEFAULT 'error',
 	conflict_columns name[] DEFAULT NULL, conflict_constraint name DEFAULT NULL,
 	update_columns name[] DEFAULT NULL, duplicates text DEFAULT 'error',
-	chunk_rows integer DEFAULT NULL, dry_run boolean DEFAULT false)
+	on_error text DEFAULT 'abort', max_errors bigint DEFAULT NULL,
+	chunk_rows integer DEFAULT NULL, dry_run boolean DEFAULT false, reject_to regclass DEFAULT NULL)
 	RETURNS dbutil.bulk_result
 	LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'dbutil_bulk_insert';
-COMMENT ON FUNCTION dbutil.bulk_insert(regclass, jsonb, name[], text, name[], name, name[], text, integer, boolean) IS
-	'insert or upsert rows in the caller''s transaction, with his rights. Call it in FROM: SELECT (f(...)).* would run it once for each column. rows: a JSON array of objects; an absent key is the columns default on insert and leaves it alone on update, null is NULL; it is read as jsonb, so a json column gets that form (of equal keys the last one). columns: those to write, others in the rows are ignored. on_conflict: error | nothing | update | update_if_changed, judged by conflict_columns or conflict_constraint, else by the primary key (nothing alone: by every unique index). update_columns: what an update sets, else all but the key. duplicates of that key within the rows: error (21000, unless on_conflict is error) | first | last. chunk_rows: rows a statement, else dbutil.bulk_chunk_rows, or one statement for all where slices would show in triggers or foreign keys (bulk_explain tells). dry_run: counts only, judged by the key; neither other constraints nor triggers are tried. Errors: those of INSERT, and 22004 a row or argument is NULL, 22023 bad argument, 22P02 no JSON, 42703 unknown column, 42804 types do not fit, 21000 duplicate key, 42704 no key, 0A000 rows that would update different columns where one statement is a must and chunk_rows is not given';
+COMMENT ON FUNCTION dbutil.bulk_insert(regclass, jsonb, name[], text, name[], name, name[], text, text, bigint, integer, boolean, regclass) IS
+	'insert or upsert rows in the caller''s transaction, with his rights. Call it in FROM: SELECT (f(...)).* would run it once for each column. rows: a JSON array of objects; an absent key is the columns default on insert and leaves it alone on update, null is NULL; it is read as jsonb, so a json column gets that form (of equal keys the last one). columns: those to write, others in the rows are ignored. on_conflict: error | nothing | update | update_if_changed | reject (as error, and such a row is rejected), judged by conflict_columns or conflict_constraint, else by the primary key (nothing alone: by every unique index). update_columns: what an update sets, else all but the key. duplicates of that key within the rows: error (21000, unless on_conflict is error) | first | last. on_error: abort | reject (a row that fails is told in dbutil.bulk_rejects under the result''s job, the others are written; what is no row''s fault, such as a deadlock, is raised). max_errors: with more rejects than that the call fails (54000). reject_to: a table to tell rejects in, made LIKE dbutil.bulk_rejects, written with the caller''s rights. chunk_rows: rows a statement, else dbutil.bulk_chunk_rows, or one statement for all where slices would show in triggers or foreign keys (bulk_explain tells). dry_run: counts only, judged by the key; neither other constraints nor triggers are tried. Errors: those of INSERT, and 22004 a row or argument is NULL, 22023 bad argument, 22P02 no JSON, 42703 unknown column, 42804 types do not fit, 21000 duplicate key, 42704 no key, 0A000 rows that would update different columns where one statement is a must and chunk_rows is not given';
 
 CREATE FUNCTION dbutil.bulk_insert(target regclass, rows json,
 	columns name[] DEFAULT NULL, on_conflict text DEFAULT 'error',
 	conflict_columns name[] DEFAULT NULL, conflict_constraint name DEFAULT NULL,
 	update_columns name[] DEFAULT NULL, duplicates text DEFAULT 'error',
-	chunk_rows integer DEFAULT NULL, dry_run boolean DEFAULT false)
+	on_error text DEFAULT 'abort', max_errors bigint DEFAULT NULL,
+	chunk_rows integer DEFAULT NULL, dry_run boolean DEFAULT false, reject_to regclass DEFAULT NULL)
 	RETURNS dbutil.bulk_result
 	LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'dbutil_bulk_insert';
-COMMENT ON FUNCTION dbutil.bulk_insert(regclass, json, name[], text, name[], name, name[], text, integer, boolean) IS
-	'insert or upsert rows in the caller''s transaction, with his rights. Call it in FROM: SELECT (f(...)).* would run it once for each column. rows: a JSON array of objects; an absent key is the columns default on insert and leaves it alone on update, null is NULL; it is read as jsonb, so a json column gets that form (of equal keys the last one). columns: those to write, others in the rows are ignored. on_conflict: error | nothing | update | update_if_changed, judged by conflict_columns or conflict_constraint, else by the primary key (nothing alone: by every unique index). update_columns: what an update sets, else all but the key. duplicates of that key within the rows: error (21000, unless on_conflict is error) | first | last. chunk_rows: rows a statement, else dbutil.bulk_chunk_rows, or one statement for all where slices would show in triggers or foreign keys (bulk_explain tells). dry_run: counts only, judged by the key; neither other constraints nor triggers are tried. Errors: those of INSERT, and 22004 a row or argument is NULL, 22023 bad argument, 22P02 no JSON, 42703 unknown column, 42804 types do not fit, 21000 duplicate key, 42704 no key, 0A000 rows that would update different columns where one statement is a must and chunk_rows is not given';
+COMMENT ON FUNCTION dbutil.bulk_insert(regclass, json, name[], text, name[], name, name[], text, text, bigint, integer, boolean, regclass) IS
+	'insert or upsert rows in the caller''s transaction, with his rights. Call it in FROM: SELECT (f(...)).* would run it once for each column. rows: a JSON array of objects; an absent key is the columns default on insert and leaves it alone on update, null is NULL; it is read as jsonb, so a json column gets that form (of equal keys the last one). columns: those to write, others in the rows are ignored. on_conflict: error | nothing | update | update_if_changed | reject (as error, and such a row is rejected), judged by conflict_columns or conflict_constraint, else by the primary key (nothing alone: by every unique index). update_columns: what an update sets, else all but the key. duplicates of that key within the rows: error (21000, unless on_conflict is error) | first | last. on_error: abort | reject (a row that fails is told in dbutil.bulk_rejects under the result''s job, the others are written; what is no row''s fault, such as a deadlock, is raised). max_errors: with more rejects than that the call fails (54000). reject_to: a table to tell rejects in, made LIKE dbutil.bulk_rejects, written with the caller''s rights. chunk_rows: rows a statement, else dbutil.bulk_chunk_rows, or one statement for all where slices would show in triggers or foreign keys (bulk_explain tells). dry_run: counts only, judged by the key; neither other constraints nor triggers are tried. Errors: those of INSERT, and 22004 a row or argument is NULL, 22023 bad argument, 22P02 no JSON, 42703 unknown column, 42804 types do not fit, 21000 duplicate key, 42704 no key, 0A000 rows that would update different columns where one statement is a must and chunk_rows is not given';
 
 CREATE FUNCTION dbutil.bulk_insert(target regclass, rows text,
 	columns name[] DEFAULT NULL, on_conflict text DEFAULT 'error',
 	conflict_columns name[] DEFAULT NULL, conflict_constraint name DEFAULT NULL,
 	update_columns name[] DEFAULT NULL, duplicates text DEFAULT 'error',
-	chunk_rows integer DEFAULT NULL, dry_run boolean DEFAULT false)
+	on_error text DEFAULT 'abort', max_errors bigint DEFAULT NULL,
+	chunk_rows integer DEFAULT NULL, dry_run boolean DEFAULT false, reject_to regclass DEFAULT NULL)
 	RETURNS dbutil.bulk_result
 	LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'dbutil_bulk_insert';
-COMMENT ON FUNCTION dbutil.bulk_insert(regclass, text, name[], text, name[], name, name[], text, integer, boolean) IS
-	'insert or upsert rows in the caller''s transaction, with his rights. Call it in FROM: SELECT (f(...)).* would run it once for each column. rows: a JSON array of objects; an absent key is the columns default on insert and leaves it alone on update, null is NULL; it is read as jsonb, so a json column gets that form (of equal keys the last one), as text. columns: those to write, others in the rows are ignored. on_conflict: error | nothing | update | update_if_changed, judged by conflict_columns or conflict_constraint, else by the primary key (nothing alone: by every unique index). update_columns: what an update sets, else all but the key. duplicates of that key within the rows: error (21000, unless on_conflict is error) | first | last. chunk_rows: rows a statement, else dbutil.bulk_chunk_rows, or one statement for all where slices would show in triggers or foreign keys (bulk_explain tells). dry_run: counts only, judged by the key; neither other constraints nor triggers are tried. Errors: those of INSERT, and 22004 a row or argument is NULL, 22023 bad argument, 22P02 no JSON, 42703 unknown column, 42804 types do not fit, 21000 duplicate key, 42704 no key, 0A000 rows that would update different columns where one statement is a must and chunk_rows is not given';
+COMMENT ON FUNCTION dbutil.bulk_insert(regclass, text, name[], text, name[], name, name[], text, text, bigint, integer, boolean, regclass) IS
+	'insert or upsert rows in the caller''s transaction, with his rights. Call it in FROM: SELECT (f(...)).* would run it once for each column. rows: a JSON array of objects; an absent key is the columns default on insert and leaves it alone on update, null is NULL; it is read as jsonb, so a json column gets that form (of equal keys the last one), as text. columns: those to write, others in the rows are ignored. on_conflict: error | nothing | update | update_if_changed | reject (as error, and such a row is rejected), judged by conflict_columns or conflict_constraint, else by the primary key (nothing alone: by every unique index). update_columns: what an update sets, else all but the key. duplicates of that key within the rows: error (21000, unless on_conflict is error) | first | last. on_error: abort | reject (a row that fails is told in dbutil.bulk_rejects under the result''s job, the others are written; what is no row''s fault, such as a deadlock, is raised). max_errors: with more rejects than that the call fails (54000). reject_to: a table to tell rejects in, made LIKE dbutil.bulk_rejects, written with the caller''s rights. chunk_rows: rows a statement, else dbutil.bulk_chunk_rows, or one statement for all where slices would show in triggers or foreign keys (bulk_explain tells). dry_run: counts only, judged by the key; neither other constraints nor triggers are tried. Errors: those of INSERT, and 22004 a row or argument is NULL, 22023 bad argument, 22P02 no JSON, 42703 unknown column, 42804 types do not fit, 21000 duplicate key, 42704 no key, 0A000 rows that would update different columns where one statement is a must and chunk_rows is not given';
+
+CREATE FUNCTION dbutil.bulk_insert_columns(target regclass, columns name[], options jsonb, VARIADIC arrays "any")
+	RETURNS dbutil.bulk_result
+	LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'dbutil_bulk_insert_columns';
+COMMENT ON FUNCTION dbutil.bulk_insert_columns(regclass, name[], jsonb, "any") IS
+	'as bulk_insert(), with rows as one array for each of the columns named, all of one length. options: parameters of bulk_insert() by name, {} for none. Errors: those of bulk_insert(), and 2202E arrays of several dimensions or differing length, 42804 no array';
+
+CREATE FUNCTION dbutil.bulk_insert_query(target regclass, source text, options jsonb DEFAULT '{}')
+	RETURNS dbutil.bulk_result
+	LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'dbutil_bulk_insert_query';
+COMMENT ON FUNCTION dbutil.bulk_insert_query(regclass, text, jsonb) IS
+	'as bulk_insert(), with the rows of a query, columns matched by name, read by and by through a cursor. source: SELECT, VALUES, TABLE or a statement with RETURNING; it runs with the caller''s rights and search_path. options: parameters of bulk_insert() by name. Errors: those of bulk_insert() and of the query, and 0A000 it is not one query that returns rows';
+
+CREATE FUNCTION dbutil.bulk_insert_data(target regclass, data bytea, format text DEFAULT 'binary', options jsonb DEFAULT '{}')
+	RETURNS dbutil.bulk_result
+	LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'dbutil_bulk_insert_data';
+COMMENT ON FUNCTION dbutil.bulk_insert_data(regclass, bytea, text, jsonb) IS
+	'as bulk_insert(), with data as COPY would read it in the format binary | text | csv (with their defaults; no header line) in the client encoding. options: parameters of bulk_insert() by name; columns are those of the data, in its order, else all that can be written. Rows of binary data cannot be rejected for what they hold. Errors: those of bulk_insert() and of COPY (22P04 bad data), and 22023 bad format';
+
+CREATE FUNCTION dbutil.bulk_insert_returning(rowtype anyelement, rows jsonb, options jsonb DEFAULT '{}')
+	RETURNS TABLE (ord bigint, action text, result_row anyelement, sqlstate text, message text)
+	LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'dbutil_bulk_insert_returning';
+COMMENT ON FUNCTION dbutil.bulk_insert_returning(anyelement, jsonb, jsonb) IS
+	'as bulk_insert() of JSON rows, and tells in the order of the input what became of each row. rowtype: NULL::mytable, which names the target. options: parameters of bulk_insert() by name. action: inserted | updated | unchanged | conflict | suppressed | rejected; where triggers keep some rows and conflicts others, which is which among those is not known. An upsert of a target that cannot tell (see bulk_result) says inserted for both. result_row: the row as RETURNING gives it, which takes the right to read it. sqlstate, message: of rejected rows, which dbutil.bulk_rejects has too. Nothing but rejected rows is returned by a dry run. Errors: those of bulk_insert(), and 42804 no row type of a table, 0A000 a rule';
 
 CREATE FUNCTION dbutil.bulk_update(target regclass, rows anyarray,
 	key name[] DEFAULT NULL, set_columns name[] DEFAULT NULL, nulls text DEFAULT 'set',
-	skip_unchanged boolean DEFAULT false, missing text DEFAULT 'ignore',
-	chunk_rows integer DEFAULT NULL, dry_run boolean DEFAULT false)
+	skip_unchanged boolean DEFAULT false, missing text DEFAULT 'ignore', locked text DEFAULT 'wait',
+	on_error text DEFAULT 'abort', max_errors bigint DEFAULT NULL,
+	chunk_rows integer DEFAULT NULL, dry_run boolean DEFAULT false, reject_to regclass DEFAULT NULL)
 	RETURNS dbutil.bulk_result
 	LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'dbutil_bulk_update';
-COMMENT ON FUNCTION dbutil.bulk_update(regclass, anyarray, name[], name[], text, boolean, text, integer, boolean) IS
-	'update rows found by key in the caller''s transaction, with his rights. Call it in FROM: SELECT (f(...)).* would run it once for each column. rows: an array of the tables row type or another composite type (fields matched by name) or record[] (by position). key: else the primary key; values are compared as given, never rounded or cut to the column''s type. set_columns: those to set, else all in the rows but the key. nulls: set | keep (a NULL leaves the column as it is). skip_unchanged: leave rows alone that are the same byte for byte. missing: ignore | error (P0002) | insert (key and set_columns, the rest by default). chunk_rows: rows a statement, else dbutil.bulk_chunk_rows, or one statement for all where slices would show in triggers or foreign keys (bulk_explain tells). dry_run: counts only. Counters count rows given: a key that finds several rows counts once. Errors: those of UPDATE, and 22004 NULL in a key, 21000 a key twice, 22023 bad argument, 22P02 no JSON, 42703 unknown column, 42804 types do not fit, 42704 no key, P0002';
+COMMENT ON FUNCTION dbutil.bulk_update(regclass, anyarray, name[], name[], text, boolean, text, text, text, bigint, integer, boolean, regclass) IS
+	'update rows found by key in the caller''s transaction, with his rights. Call it in FROM: SELECT (f(...)).* would run it once for each column. rows: an array of the tables row type or another composite type (fields matched by name) or record[] (by position). key: else the primary key; values are compared as given, never rounded or cut to the column''s type. set_columns: those to set, else all in the rows but the key. nulls: set | keep (a NULL leaves the column as it is). skip_unchanged: leave rows alone that are the same byte for byte. missing: ignore | error (P0002) | reject | insert (key and set_columns, the rest by default). locked: wait | skip (rows that another session has locked count as conflicts) | error (55P03). on_error: abort | reject (a row that fails is told in dbutil.bulk_rejects under the result''s job, the others are written; what is no row''s fault, such as a deadlock, is raised). max_errors: with more rejects than that the call fails (54000). reject_to: a table to tell rejects in, made LIKE dbutil.bulk_rejects, written with the caller''s rights. chunk_rows: rows a statement, else dbutil.bulk_chunk_rows, or one statement for all where slices would show in triggers or foreign keys (bulk_explain tells). dry_run: counts only. Counters count rows given: a key that finds several rows counts once. Errors: those of UPDATE, and 22004 NULL in a key, 21000 a key twice, 22023 bad argument, 22P02 no JSON, 42703 unknown column, 42804 types do not fit, 42704 no key, P0002';
 
 CREATE FUNCTION dbutil.bulk_update(target regclass, rows jsonb,
 	key name[] DEFAULT NULL, set_columns name[] DEFAULT NULL, nulls text DEFAULT 'set',
-	skip_unchanged boolean DEFAULT false, missing text DEFAULT 'ignore',
-	chunk_rows integer DEFAULT NULL, dry_run boolean DEFAULT false)
+	skip_unchanged boolean DEFAULT false, missing text DEFAULT 'ignore', locked text DEFAULT 'wait',
+	on_error text DEFAULT 'abort', max_errors bigint DEFAULT NULL,
+	chunk_rows integer DEFAULT NULL, dry_run boolean DEFAULT false, reject_to regclass DEFAULT NULL)
 	RETURNS dbutil.bulk_result
 	LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'dbutil_bulk_update';
-COMMENT ON FUNCTION dbutil.bulk_update(regclass, jsonb, name[], name[], text, boolean, text, integer, boolean) IS
-	'update rows found by key in the caller''s transaction, with his rights. Call it in FROM: SELECT (f(...)).* would run it once for each column. rows: a JSON array of objects; an absent key is the columns default on insert and leaves it alone on update, null is NULL; it is read as jsonb, so a json column gets that form (of equal keys the last one). key: else the primary key; values are compared as given, never rounded or cut to the column''s type. set_columns: those to set, else all in the rows but the key. nulls: set | keep (a NULL leaves the column as it is). skip_unchanged: leave rows alone that are the same byte for byte. missing: ignore | error (P0002) | insert (key and set_columns, the rest by default). chunk_rows: rows a statement, else dbutil.bulk_chunk_rows, or one statement for all where slices would show in triggers or foreign keys (bulk_explain tells). dry_run: counts only. Counters count rows given: a key that finds several rows counts once. Errors: those of UPDATE, and 22004 NULL in a key, 21000 a key twice, 22023 bad argument, 22P02 no JSON, 42703 unknown column, 42804 types do not fit, 42704 no key, P0002';
+COMMENT ON FUNCTION dbutil.bulk_update(regclass, jsonb, name[], name[], text, boolean, text, text, text, bigint, integer, boolean, regclass) IS
+	'update rows found by key in the caller''s transaction, with his rights. Call it in FROM: SELECT (f(...)).* would run it once for each column. rows: a JSON array of objects; an absent key is the columns default on insert and leaves it alone on update, null is NULL; it is read as jsonb, so a json column gets that form (of equal keys the last one). key: else the primary key; values are compared as given, never rounded or cut to the column''s type. set_columns: those to set, else all in the rows but the key. nulls: set | keep (a NULL leaves the column as it is). skip_unchanged: leave rows alone that are the same byte for byte. missing: ignore | error (P0002) | reject | insert (key and set_columns, the rest by default). locked: wait | skip (rows that another session has locked count as conflicts) | error (55P03). on_error: abort | reject (a row that fails is told in dbutil.bulk_rejects under the result''s job, the others are written; what is no row''s fault, such as a deadlock, is raised). max_errors: with more rejects than that the call fails (54000). reject_to: a table to tell rejects in, made LIKE dbutil.bulk_rejects, written with the caller''s rights. chunk_rows: rows a statement, else dbutil.bulk_chunk_rows, or one statement for all where slices would show in triggers or foreign keys (bulk_explain tells). dry_run: counts only. Counters count rows given: a key that finds several rows counts once. Errors: those of UPDATE, and 22004 NULL in a key, 21000 a key twice, 22023 bad argument, 22P02 no JSON, 42703 unknown column, 42804 types do not fit, 42704 no key, P0002';
 
 CREATE FUNCTION dbutil.bulk_update(target regclass, rows json,
 	key name[] DEFAULT NULL, set_columns name[] DEFAULT NULL, nulls text DEFAULT 'set',
-	skip_unchanged boolean DEFAULT false, missing text DEFAULT 'ignore',
-	chunk_rows integer DEFAULT NULL, dry_run boolean DEFAULT false)
+	skip_unchanged boolean DEFAULT false, missing text DEFAULT 'ignore', locked text DEFAULT 'wait',
+	on_error text DEFAULT 'abort', max_errors bigint DEFAULT NULL,
+	chunk_rows integer DEFAULT NULL, dry_run boolean DEFAULT false, reject_to regclass DEFAULT NULL)
 	RETURNS dbutil.bulk_result
 	LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'dbutil_bulk_update';
-COMMENT ON FUNCTION dbutil.bulk_update(regclass, json, name[], name[], text, boolean, text, integer, boolean) IS
-	'update rows found by key in the caller''s transaction, with his rights. Call it in FROM: SELECT (f(...)).* would run it once for each column. rows: a JSON array of objects; an absent key is the columns default on insert and leaves it alone on update, null is NULL; it is read as jsonb, so a json column gets that form (of equal keys the last one). key: else the primary key; values are compared as given, never rounded or cut to the column''s type. set_columns: those to set, else all in the rows but the key. nulls: set | keep (a NULL leaves the column as it is). skip_unchanged: leave rows alone that are the same byte for byte. missing: ignore | error (P0002) | insert (key and set_columns, the rest by default). chunk_rows: rows a statement, else dbutil.bulk_chunk_rows, or one statement for all where slices would show in triggers or foreign keys (bulk_explain tells). dry_run: counts only. Counters count rows given: a key that finds several rows counts once. Errors: those of UPDATE, and 22004 NULL in a key, 21000 a key twice, 22023 bad argument, 22P02 no JSON, 42703 unknown column, 42804 types do not fit, 42704 no key, P0002';
+COMMENT ON FUNCTION dbutil.bulk_update(regclass, json, name[], name[], text, boolean, text, text, text, bigint, integer, boolean, regclass) IS
+	'update rows found by key in the caller''s transaction, with his rights. Call it in FROM: SELECT (f(...)).* would run it once for each column. rows: a JSON array of objects; an absent key is the columns default on insert and leaves it alone on update, null is NULL; it is read as jsonb, so a json column gets that form (of equal keys the last one). key: else the primary key; values are compared as given, never rounded or cut to the column''s type. set_columns: those to set, else all in the rows but the key. nulls: set | keep (a NULL leaves the column as it is). skip_unchanged: leave rows alone that are the same byte for byte. missing: ignore | error (P0002) | reject | insert (key and set_columns, the rest by default). locked: wait | skip (rows that another session has locked count as conflicts) | error (55P03). on_error: abort | reject (a row that fails is told in dbutil.bulk_rejects under the result''s job, the others are written; what is no row''s fault, such as a deadlock, is raised). max_errors: with more rejects than that the call fails (54000). reject_to: a table to tell rejects in, made LIKE dbutil.bulk_rejects, written with the caller''s rights. chunk_rows: rows a statement, else dbutil.bulk_chunk_rows, or one statement for all where slices would show in triggers or foreign keys (bulk_explain tells). dry_run: counts only. Counters count rows given: a key that finds several rows counts once. Errors: those of UPDATE, and 22004 NULL in a key, 21000 a key twice, 22023 bad argument, 22P02 no JSON, 42703 unknown column, 42804 types do not fit, 42704 no key, P0002';
 
 CREATE FUNCTION dbutil.bulk_update(target regclass, rows text,
 	key name[] DEFAULT NULL, set_columns name[] DEFAULT NULL, nulls text DEFAULT 'set',
-	skip_unchanged boolean DEFAULT false, missing text DEFAULT 'ignore',
-	chunk_rows integer DEFAULT NULL, dry_run boolean DEFAULT false)
+	skip_unchanged boolean DEFAULT false, missing text DEFAULT 'ignore', locked text DEFAULT 'wait',
+	on_error text DEFAULT 'abort', max_errors bigint DEFAULT NULL,
+	chunk_rows integer DEFAULT NULL, dry_run boolean DEFAULT false, reject_to regclass DEFAULT NULL)
 	RETURNS dbutil.bulk_result
 	LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'dbutil_bulk_update';
-COMMENT ON FUNCTION dbutil.bulk_update(regclass, text, name[], name[], text, boolean, text, integer, boolean) IS
-	'update rows found by key in the caller''s transaction, with his rights. Call it in FROM: SELECT (f(...)).* would run it once for each column. rows: a JSON array of objects; an absent key is the columns default on insert and leaves it alone on update, null is NULL; it is read as jsonb, so a json column gets that form (of equal keys the last one), as text. key: else the primary key; values are compared as given, never rounded or cut to the column''s type. set_columns: those to set, else all in the rows but the key. nulls: set | keep (a NULL leaves the column as it is). skip_unchanged: leave rows alone that are the same byte for byte. missing: ignore | error (P0002) | insert (key and set_columns, the rest by default). chunk_rows: rows a statement, else dbutil.bulk_chunk_rows, or one statement for all where slices would show in triggers or foreign keys (bulk_explain tells). dry_run: counts only. Counters count rows given: a key that finds several rows counts once. Errors: those of UPDATE, and 22004 NULL in a key, 21000 a key twice, 22023 bad argument, 22P02 no JSON, 42703 unknown column, 42804 types do not fit, 42704 no key, P0002';
+COMMENT ON FUNCTION dbutil.bulk_update(regclass, text, name[], name[], text, boolean, text, text, text, bigint, integer, boolean, regclass) IS
+	'update rows found by key in the caller''s transaction, with his rights. Call it in FROM: SELECT (f(...)).* would run it once for each column. rows: a JSON array of objects; an absent key is the columns default on insert and leaves it alone on update, null is NULL; it is read as jsonb, so a json column gets that form (of equal keys the last one), as text. key: else the primary key; values are compared as given, never rounded or cut to the column''s type. set_columns: those to set, else all in the rows but the key. nulls: set | keep (a NULL leaves the column as it is). skip_unchanged: leave rows alone that are the same byte for byte. missing: ignore | error (P0002) | reject | insert (key and set_columns, the rest by default). locked: wait | skip (rows that another session has locked count as conflicts) | error (55P03). on_error: abort | reject (a row that fails is told in dbutil.bulk_rejects under the result''s job, the others are written; what is no row''s fault, such as a deadlock, is raised). max_errors: with more rejects than that the call fails (54000). reject_to: a table to tell rejects in, made LIKE dbutil.bulk_rejects, written with the caller''s rights. chunk_rows: rows a statement, else dbutil.bulk_chunk_rows, or one statement for all where slices would show in triggers or foreign keys (bulk_explain tells). dry_run: counts only. Counters count rows given: a key that finds several rows counts once. Errors: those of UPDATE, and 22004 NULL in a key, 21000 a key twice, 22023 bad argument, 22P02 no JSON, 42703 unknown column, 42804 types do not fit, 42704 no key, P0002';
 
 CREATE FUNCTION dbutil.bulk_delete(target regclass, keys anyarray,
-	key name[] DEFAULT NULL, missing text DEFAULT 'ignore',
-	chunk_rows integer DEFAULT NULL, dry_run boolean DEFAULT false)
+	key name[] DEFAULT NULL, missing text DEFAULT 'ignore', locked text DEFAULT 'wait',
+	on_error text DEFAULT 'abort', max_errors bigint DEFAULT NULL,
+	chunk_rows integer DEFAULT NULL, dry_run boolean DEFAULT false, reject_to regclass DEFAULT NULL)
 	RETURNS dbutil.bulk_result
 	LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'dbutil_bulk_delete';
-COMMENT ON FUNCTION dbutil.bulk_delete(regclass, anyarray, name[], text, integer, boolean) IS
-	'delete rows found by key in the caller''s transaction, with his rights. Call it in FROM: SELECT (f(...)).* would run it once for each column. keys: an array of values of a one-column key, of rows that have the key columns by name, or record[] by position. key: else the primary key; values are compared as given, never rounded or cut to the column''s type. missing: ignore | error (P0002). chunk_rows: rows a statement, else dbutil.bulk_chunk_rows, or one statement for all where slices would show in triggers or foreign keys (bulk_explain tells). dry_run: counts only. Counters count keys given. Errors: those of DELETE, and 22004 NULL in a key, 21000 a key twice, 22023 bad argument, 22P02 no JSON, 42703 unknown column, 42804 types do not fit, 42704 no key, P0002';
+COMMENT ON FUNCTION dbutil.bulk_delete(regclass, anyarray, name[], text, text, text, bigint, integer, boolean, regclass) IS
+	'delete rows found by key in the caller''s transaction, with his rights. Call it in FROM: SELECT (f(...)).* would run it once for each column. keys: an array of values of a one-column key, of rows that have the key columns by name, or record[] by position. key: else the primary key; values are compared as given, never rounded or cut to the column''s type. missing: ignore | error (P0002) | reject. locked: wait | skip (rows that another session has locked count as conflicts) | error (55P03). on_error: abort | reject (a row that fails is told in dbutil.bulk_rejects under the result''s job, the others are written; what is no row''s fault, such as a deadlock, is raised). max_errors: with more rejects than that the call fails (54000). reject_to: a table to tell rejects in, made LIKE dbutil.bulk_rejects, written with the caller''s rights. chunk_rows: rows a statement, else dbutil.bulk_chunk_rows, or one statement for all where slices would show in triggers or foreign keys (bulk_explain tells). dry_run: counts only. Counters count keys given. Errors: those of DELETE, and 22004 NULL in a key, 21000 a key twice, 22023 bad argument, 22P02 no JSON, 42703 unknown column, 42804 types do not fit, 42704 no key, P0002';
 
 CREATE FUNCTION dbutil.bulk_delete(target regclass, keys jsonb,
-	key name[] DEFAULT NULL, missing text DEFAULT 'ignore',
-	chunk_rows integer DEFAULT NULL, dry_run boolean DEFAULT false)
+	key name[] DEFAULT NULL, missing text DEFAULT 'ignore', locked text DEFAULT 'wait',
+	on_error text DEFAULT 'abort', max_errors bigint DEFAULT NULL,
+	chunk_rows integer DEFAULT NULL, dry_run boolean DEFAULT false, reject_to regclass DEFAULT NULL)
 	RETURNS dbutil.bulk_result
 	LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'dbutil_bulk_delete';
-COMMENT ON FUNCTION dbutil.bulk_delete(regclass, jsonb, name[], text, integer, boolean) IS
-	'delete rows found by key in the caller''s transaction, with his rights. Call it in FROM: SELECT (f(...)).* would run it once for each column. keys: a JSON array of values of a one-column key, or of objects with the key columns. key: else the primary key; values are compared as given, never rounded or cut to the column''s type. missing: ignore | error (P0002). chunk_rows: rows a statement, else dbutil.bulk_chunk_rows, or one statement for all where slices would show in triggers or foreign keys (bulk_explain tells). dry_run: counts only. Counters count keys given. Errors: those of DELETE, and 22004 NULL in a key, 21000 a key twice, 22023 bad argument, 22P02 no JSON, 42703 unknown column, 42804 types do not fit, 42704 no key, P0002';
+COMMENT ON FUNCTION dbutil.bulk_delete(regclass, jsonb, name[], text, text, text, bigint, integer, boolean, regclass) IS
+	'delete rows found by key in the caller''s transaction, with his rights. Call it in FROM: SELECT (f(...)).* would run it once for each column. keys: a JSON array of values of a one-column key, or of objects with the key columns. key: else the primary key; values are compared as given, never rounded or cut to the column''s type. missing: ignore | error (P0002) | reject. locked: wait | skip (rows that another session has locked count as conflicts) | error (55P03). on_error: abort | reject (a row that fails is told in dbutil.bulk_rejects under the result''s job, the others are written; what is no row''s fault, such as a deadlock, is raised). max_errors: with more rejects than that the call fails (54000). reject_to: a table to tell rejects in, made LIKE dbutil.bulk_rejects, written with the caller''s rights. chunk_rows: rows a statement, else dbutil.bulk_chunk_rows, or one statement for all where slices would show in triggers or foreign keys (bulk_explain tells). dry_run: counts only. Counters count keys given. Errors: those of DELETE, and 22004 NULL in a key, 21000 a key twice, 22023 bad argument, 22P02 no JSON, 42703 unknown column, 42804 types do not fit, 42704 no key, P0002';
 
 CREATE FUNCTION dbutil.bulk_delete(target regclass, keys json,
-	key name[] DEFAULT NULL, missing text DEFAULT 'ignore',
-	chunk_rows integer DEFAULT NULL, dry_run boolean DEFAULT false)
+	key name[] DEFAULT NULL, missing text DEFAULT 'ignore', locked text DEFAULT 'wait',
+	on_error text DEFAULT 'abort', max_errors bigint DEFAULT NULL,
+	chunk_rows integer DEFAULT NULL, dry_run boolean DEFAULT false, reject_to regclass DEFAULT NULL)
 	RETURNS dbutil.bulk_result
 	LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'dbutil_bulk_delete';
-COMMENT ON FUNCTION dbutil.bulk_delete(regclass, json, name[], text, integer, boolean) IS
-	'delete rows found by key in the caller''s transaction, with his rights. Call it in FROM: SELECT (f(...)).* would run it once for each column. keys: a JSON array of values of a one-column key, or of objects with the key columns. key: else the primary key; values are compared as given, never rounded or cut to the column''s type. missing: ignore | error (P0002). chunk_rows: rows a statement, else dbutil.bulk_chunk_rows, or one statement for all where slices would show in triggers or foreign keys (bulk_explain tells). dry_run: counts only. Counters count keys given. Errors: those of DELETE, and 22004 NULL in a key, 21000 a key twice, 22023 bad argument, 22P02 no JSON, 42703 unknown column, 42804 types do not fit, 42704 no key, P0002';
+COMMENT ON FUNCTION dbutil.bulk_delete(regclass, json, name[], text, text, text, bigint, integer, boolean, regclass) IS
+	'delete rows found by key in the caller''s transaction, with his rights. Call it in FROM: SELECT (f(...)).* would run it once for each column. keys: a JSON array of values of a one-column key, or of objects with the key columns. key: else the primary key; values are compared as given, never rounded or cut to the column''s type. missing: ignore | error (P0002) | reject. locked: wait | skip (rows that another session has locked count as conflicts) | error (55P03). on_error: abort | reject (a row that fails is told in dbutil.bulk_rejects under the result''s job, the others are written; what is no row''s fault, such as a deadlock, is raised). max_errors: with more rejects than that the call fails (54000). reject_to: a table to tell rejects in, made LIKE dbutil.bulk_rejects, written with the caller''s rights. chunk_rows: rows a statement, else dbutil.bulk_chunk_rows, or one statement for all where slices would show in triggers or foreign keys (bulk_explain tells). dry_run: counts only. Counters count keys given. Errors: those of DELETE, and 22004 NULL in a key, 21000 a key twice, 22023 bad argument, 22P02 no JSON, 42703 unknown column, 42804 types do not fit, 42704 no key, P0002';
 
 CREATE FUNCTION dbutil.bulk_delete(target regclass, keys text,
-	key name[] DEFAULT NULL, missing text DEFAULT 'ignore',
-	chunk_rows integer DEFAULT NULL, dry_run boolean DEFAULT false)
+	key name[] DEFAULT NULL, missing text DEFAULT 'ignore', locked text DEFAULT 'wait',
+	on_error text DEFAULT 'abort', max_errors bigint DEFAULT NULL,
+	chunk_rows integer DEFAULT NULL, dry_run boolean DEFAULT false, reject_to regclass DEFAULT NULL)
 	RETURNS dbutil.bulk_result
 	LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'dbutil_bulk_delete';
-COMMENT ON FUNCTION dbutil.bulk_delete(regclass, text, name[], text, integer, boolean) IS
-	'delete rows found by key in the caller''s transaction, with his rights. Call it in FROM: SELECT (f(...)).* would run it once for each column. keys: a JSON array of values of a one-column key, or of objects with the key columns, as text. key: else the primary key; values are compared as given, never rounded or cut to the column''s type. missing: ignore | error (P0002). chunk_rows: rows a statement, else dbutil.bulk_chunk_rows, or one statement for all where slices would show in triggers or foreign keys (bulk_explain tells). dry_run: counts only. Counters count keys given. Errors: those of DELETE, and 22004 NULL in a key, 21000 a key twice, 22023 bad argument, 22P02 no JSON, 42703 unknown column, 42804 types do not fit, 42704 no key, P0002';
+COMMENT ON FUNCTION dbutil.bulk_delete(regclass, text, name[], text, text, text, bigint, integer, boolean, regclass) IS
+	'delete rows found by key in the caller''s transaction, with his rights. Call it in FROM: SELECT (f(...)).* would run it once for each column. keys: a JSON array of values of a one-column key, or of objects with the key columns, as text. key: else the primary key; values are compared as given, never rounded or cut to the column''s type. missing: ignore | error (P0002) | reject. locked: wait | skip (rows that another session has locked count as conflicts) | error (55P03). on_error: abort | reject (a row that fails is told in dbutil.bulk_rejects under the result''s job, the others are written; what is no row''s fault, such as a deadlock, is raised). max_errors: with more rejects than that the call fails (54000). reject_to: a table to tell rejects in, made LIKE dbutil.bulk_rejects, written with the caller''s rights. chunk_rows: rows a statement, else dbutil.bulk_chunk_rows, or one statement for all where slices would show in triggers or foreign keys (bulk_explain tells). dry_run: counts only. Counters count keys given. Errors: those of DELETE, and 22004 NULL in a key, 21000 a key twice, 22023 bad argument, 22P02 no JSON, 42703 unknown column, 42804 types do not fit, 42704 no key, P0002';
 
 CREATE FUNCTION dbutil.bulk_explain(op text, target regclass, options jsonb DEFAULT '{}')
 	RETURNS jsonb
@@ -474,6 +1167,193 @@ CREATE FUNCTION dbutil.bulk_explain(op text, target regclass, options jsonb DEFA
 	AS 'MODULE_PATHNAME', 'dbutil_bulk_explain';
 COMMENT ON FUNCTION dbutil.bulk_explain(text, regclass, jsonb) IS
 	'how a bulk call would run: route and reason, chunk_rows (null: all rows in one statement), index that finds rows by key, and the statement for rows that supply all columns (t is the target, s the rows given). op: insert | update | delete; options: parameters of that function by name. Nothing is run, and no privilege on the target is needed. Errors: 22023 bad op or option, 42703 unknown column, 42704 no key';
+
+-- bulk: procedures that commit chunk by chunk, their jobs and rejects
+
+-- Written by the procedures, which need no right on it; read through the views.
+CREATE TABLE dbutil.bulk_job_rows (
+	job text COLLATE "C" PRIMARY KEY,
+	op text NOT NULL,
+	target text NOT NULL,
+	source text NOT NULL,
+	owner text COLLATE "C" NOT NULL,
+	service text NOT NULL,
+	definition text NOT NULL,
+	state text NOT NULL DEFAULT 'running',
+	waiting_for text,
+	last_error text,
+	cursor_key text[],
+	chunk_rows integer NOT NULL,
+	rows_expected bigint NOT NULL,
+	rows_in bigint NOT NULL DEFAULT 0,
+	inserted bigint NOT NULL DEFAULT 0,
+	updated bigint NOT NULL DEFAULT 0,
+	unchanged bigint NOT NULL DEFAULT 0,
+	deleted bigint NOT NULL DEFAULT 0,
+	conflicts bigint NOT NULL DEFAULT 0,
+	missing bigint NOT NULL DEFAULT 0,
+	suppressed bigint NOT NULL DEFAULT 0,
+	rejected bigint NOT NULL DEFAULT 0,
+	chunks bigint NOT NULL DEFAULT 0,
+	retries bigint NOT NULL DEFAULT 0,
+	wal_bytes bigint NOT NULL DEFAULT 0,
+	elapsed_ms double precision NOT NULL DEFAULT 0,
+	throttled_ms double precision NOT NULL DEFAULT 0,
+	first_error_ord bigint NOT NULL DEFAULT 0,
+	first_sqlstate text,
+	first_message text,
+	pid integer,
+	backend_start timestamp with time zone,
+	started_at timestamp with time zone NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+	updated_at timestamp with time zone NOT NULL DEFAULT pg_catalog.clock_timestamp());
+REVOKE ALL ON dbutil.bulk_job_rows FROM PUBLIC;
+ALTER TABLE dbutil.bulk_job_rows SET (fillfactor = 50);
+COMMENT ON TABLE dbutil.bulk_job_rows IS
+	'jobs of the procedures bulk_*_batches, written in the transaction of each chunk; see the view dbutil.bulk_jobs. cursor_key: key of the last row done. owner is the name of the role that called. Not dumped by pg_dump';
+
+CREATE TABLE dbutil.bulk_job_controls (
+	job text COLLATE "C" PRIMARY KEY,
+	wanted text NOT NULL CHECK (wanted IN ('pause', 'cancel')));
+REVOKE ALL ON dbutil.bulk_job_controls FROM PUBLIC;
+COMMENT ON TABLE dbutil.bulk_job_controls IS
+	'what bulk_pause() and bulk_cancel() ask of a job before its next chunk. Not dumped by pg_dump';
+
+CREATE PROCEDURE dbutil.bulk_insert_batches(target regclass, source regclass,
+	source_key name[] DEFAULT NULL, where_clause text DEFAULT NULL, column_map jsonb DEFAULT NULL,
+	chunk_rows integer DEFAULT 5000, chunk_target_ms integer DEFAULT 500, max_duration interval DEFAULT NULL,
+	max_replica_lag interval DEFAULT NULL, max_wal_mb_per_s integer DEFAULT NULL, pause_ms integer DEFAULT 0,
+	lock_timeout_ms integer DEFAULT 2000, max_retries integer DEFAULT 5, job text DEFAULT NULL,
+	dry_run boolean DEFAULT false,
+	on_conflict text DEFAULT 'error', conflict_columns name[] DEFAULT NULL,
+	conflict_constraint name DEFAULT NULL, update_columns name[] DEFAULT NULL, duplicates text DEFAULT 'error',
+	on_error text DEFAULT 'abort', max_errors bigint DEFAULT NULL, reject_to regclass DEFAULT NULL,
+	INOUT result dbutil.bulk_result DEFAULT NULL)
+	LANGUAGE c
+	AS 'MODULE_PATHNAME', 'dbutil_bulk_insert_batches';
+COMMENT ON PROCEDURE dbutil.bulk_insert_batches(regclass, regclass, name[], text, jsonb, integer, integer, interval, interval, integer, integer, integer, integer, text, boolean, text, name[], name, name[], text, text, bigint, regclass, dbutil.bulk_result) IS
+	'insert or upsert the rows of source into target, chunk by chunk, each committed with the job''s row. source_key: columns of a unique index without nulls, in whose order rows are read, else the primary key; rows that appear behind the place reached are not seen. where_clause: one expression over source. column_map: {"column of target": "column of source"}, else all of source by name. chunk_rows: rows of the first chunk; chunk_target_ms: milliseconds that a chunk shall take, for which its size is changed up to tenfold (NULL: never). max_duration, max_replica_lag: stop after, wait while above it. max_wal_mb_per_s: rest between chunks so that this session writes no more WAL (MiB). pause_ms: rest after each chunk. lock_timeout_ms: of each chunk (0: the session''s). max_retries: tries again, half as large, after a deadlock, serialization failure or lock timeout. job: name; called again with it and the same arguments it goes on exactly behind its last chunk, and answers at once if it is complete. dry_run: counts only, nothing is written or committed. The others as in bulk_insert(); max_errors ends the job with complete = false, and what is committed stays. Errors: 25001 called where it cannot commit, 42601 where_clause is not one expression, 42P10 no such key, 42704 no primary key, 55006 the job is running, 42501 another role''s job, 22023 bad argument or other arguments than before, and those of bulk_insert()';
+
+CREATE PROCEDURE dbutil.bulk_update_batches(target regclass, set_clause text,
+	where_clause text DEFAULT 'true', key name[] DEFAULT NULL,
+	chunk_rows integer DEFAULT 5000, chunk_target_ms integer DEFAULT 500, max_duration interval DEFAULT NULL,
+	max_replica_lag interval DEFAULT NULL, max_wal_mb_per_s integer DEFAULT NULL, pause_ms integer DEFAULT 0,
+	lock_timeout_ms integer DEFAULT 2000, max_retries integer DEFAULT 5, job text DEFAULT NULL,
+	dry_run boolean DEFAULT false, locked text DEFAULT 'wait',
+	INOUT result dbutil.bulk_result DEFAULT NULL)
+	LANGUAGE c
+	AS 'MODULE_PATHNAME', 'dbutil_bulk_update_batches';
+COMMENT ON PROCEDURE dbutil.bulk_update_batches(regclass, text, text, name[], integer, integer, interval, interval, integer, integer, integer, integer, text, boolean, text, dbutil.bulk_result) IS
+	'update the rows of target that meet where_clause, chunk by chunk, each committed with the job''s row, and each row once. set_clause: assignments, as behind SET, but not of the key. where_clause: one expression over target, asked when a chunk is picked and again when it is written; rows that no longer meet it count as missing. key: columns of a unique index without nulls, in whose order rows are visited, else the primary key. locked: wait | skip (rows that another session has locked count as conflicts and are passed over) | error (the chunk is tried again). The others as in bulk_insert_batches(). Errors: 25001 called where it cannot commit, 42601 a clause is not one, 0A000 set_clause sets the key, 42703 unknown column, 42P10, 42704, 55006, 42501, 22023 as there, and those of UPDATE';
+
+CREATE PROCEDURE dbutil.bulk_delete_batches(target regclass, where_clause text,
+	key name[] DEFAULT NULL, archive_to regclass DEFAULT NULL,
+	chunk_rows integer DEFAULT 5000, chunk_target_ms integer DEFAULT 500, max_duration interval DEFAULT NULL,
+	max_replica_lag interval DEFAULT NULL, max_wal_mb_per_s integer DEFAULT NULL, pause_ms integer DEFAULT 0,
+	lock_timeout_ms integer DEFAULT 2000, max_retries integer DEFAULT 5, job text DEFAULT NULL,
+	dry_run boolean DEFAULT false, locked text DEFAULT 'wait',
+	INOUT result dbutil.bulk_result DEFAULT NULL)
+	LANGUAGE c
+	AS 'MODULE_PATHNAME', 'dbutil_bulk_delete_batches';
+COMMENT ON PROCEDURE dbutil.bulk_delete_batches(regclass, text, name[], regclass, integer, integer, interval, interval, integer, integer, integer, integer, text, boolean, text, dbutil.bulk_result) IS
+	'delete the rows of target that meet where_clause, chunk by chunk, each committed with the job''s row. where_clause: one expression over target, asked when a chunk is picked and again when it is written; rows that no longer meet it count as missing. key: columns of a unique index without nulls, in whose order rows are visited, else the primary key. archive_to: a table with columns of the same names that gets the deleted rows, in the same statement. locked: wait | skip (rows that another session has locked count as conflicts and are passed over) | error (the chunk is tried again). The others as in bulk_insert_batches(). Errors: 25001 called where it cannot commit, 42601 where_clause is not one expression, 42P10, 42704, 55006, 42501, 22023 as there, and those of DELETE';
+
+CREATE FUNCTION dbutil.bulk_pause(job text) RETURNS void
+	LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'dbutil_bulk_pause';
+COMMENT ON FUNCTION dbutil.bulk_pause(text) IS
+	'have a job of a bulk_*_batches procedure wait before its next chunk, until bulk_resume() or bulk_cancel(); it holds no lock and no snapshot meanwhile. Counts from the commit. Errors: 42704 no such job, 42501 another role''s, 55000 it is complete, 22004 NULL';
+
+CREATE FUNCTION dbutil.bulk_resume(job text) RETURNS void
+	LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'dbutil_bulk_resume';
+COMMENT ON FUNCTION dbutil.bulk_resume(text) IS
+	'take back bulk_pause() and bulk_cancel(). A job whose call has ended goes on when the procedure is called again with its name. Errors: 42704 no such job, 42501 another role''s, 55000 it is complete, 22004 NULL';
+
+CREATE FUNCTION dbutil.bulk_cancel(job text) RETURNS void
+	LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'dbutil_bulk_cancel';
+COMMENT ON FUNCTION dbutil.bulk_cancel(text) IS
+	'end a job of a bulk_*_batches procedure before its next chunk: its call answers with complete = false, and what is committed stays. Counts from the commit. Called again the job goes on. Errors: 42704 no such job, 42501 another role''s, 55000 it is complete, 22004 NULL';
+
+CREATE FUNCTION dbutil.bulk_forget(job text) RETURNS bigint
+	LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'dbutil_bulk_forget';
+COMMENT ON FUNCTION dbutil.bulk_forget(text) IS
+	'remove a job and what it rejected, or the rejects of a bulk call; returns the number of rejects. Errors: 42704 nothing of that name, 42501 another role''s, 55006 it is running, 22004 NULL';
+
+CREATE VIEW dbutil.bulk_jobs WITH (security_barrier) AS
+	SELECT j.job, j.op, j.target, j.source, j.owner, j.service,
+		   CASE WHEN j.state IN ('running', 'paused') AND NOT EXISTS (
+				SELECT FROM pg_catalog.pg_stat_activity AS a WHERE a.pid = j.pid AND a.backend_start = j.backend_start)
+				THEN 'interrupted' ELSE j.state END AS state,
+		   j.last_error, j.rows_in, j.inserted, j.updated, j.unchanged, j.deleted, j.conflicts, j.missing, j.suppressed,
+		   j.rejected, j.chunks, j.chunk_rows, j.retries, j.elapsed_ms, j.throttled_ms, j.wal_bytes, j.rows_expected,
+		   j.cursor_key, j.definition, j.pid, j.waiting_for, j.started_at, j.updated_at
+	FROM dbutil.bulk_job_rows AS j
+	WHERE EXISTS (SELECT FROM pg_catalog.pg_roles AS o
+				  WHERE o.rolname::text = j.owner AND pg_catalog.pg_has_role(o.oid, 'USAGE'));
+COMMENT ON VIEW dbutil.bulk_jobs IS
+	'jobs of the procedures bulk_*_batches, one row each, to who called and to roles that have his privileges. state: running | paused | stopped (max_duration) | cancelled | failed (last_error) | interrupted (its session is gone) | complete; all but the last go on when the procedure is called again. Counters as in dbutil.bulk_result, of all calls together; rows_expected: the planner''s estimate at the start; cursor_key: key of the last row done; elapsed_ms, throttled_ms in milliseconds';
+GRANT SELECT ON dbutil.bulk_jobs TO PUBLIC;
+
+CREATE FUNCTION dbutil.bulk_running(OUT pid integer, OUT backend_start timestamp with time zone, OUT relid oid,
+	OUT op text, OUT started_at timestamp with time zone, OUT rows_expected bigint, OUT rows_read bigint,
+	OUT rows_done bigint, OUT chunks bigint)
+	RETURNS SETOF record
+	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'dbutil_bulk_running';
+COMMENT ON FUNCTION dbutil.bulk_running() IS
+	'bulk calls that run in this database now, without the procedures; see the view dbutil.bulk_progress. Empty without preload. Calls of other roles are shown to those who may read all statistics';
+
+CREATE VIEW dbutil.bulk_progress WITH (security_barrier) AS
+	SELECT j.job, j.op, j.target, j.state, j.pid, j.chunks AS chunk, j.chunk_rows, j.rows_in AS rows_done, j.rows_expected,
+		   greatest(j.rows_expected - j.rows_in, 0) AS rows_left,
+		   j.rows_in * 1000 / nullif(j.elapsed_ms, 0) AS rows_per_s,
+		   greatest(j.rows_expected - j.rows_in, 0) * j.elapsed_ms / nullif(j.rows_in, 0) / 1000 AS seconds_left,
+		   coalesce(j.waiting_for, (SELECT a.wait_event_type || ': ' || a.wait_event FROM pg_catalog.pg_stat_activity AS a
+									WHERE a.pid = j.pid AND j.state IN ('running', 'paused'))) AS waiting_on,
+		   j.started_at, j.updated_at
+	FROM dbutil.bulk_jobs AS j
+	WHERE j.state <> 'complete'
+	UNION ALL
+	SELECT NULL, r.op, r.relid::pg_catalog.regclass::text, 'running', r.pid, r.chunks, NULL, r.rows_done, r.rows_expected,
+		   r.rows_expected - r.rows_done,
+		   r.rows_done / nullif(extract(epoch FROM pg_catalog.clock_timestamp() - r.started_at)::float8, 0),
+		   (r.rows_expected - r.rows_done) * extract(epoch FROM pg_catalog.clock_timestamp() - r.started_at)::float8
+			   / nullif(r.rows_done, 0),
+		   a.wait_event_type || ': ' || a.wait_event, r.started_at, pg_catalog.clock_timestamp()
+	FROM dbutil.bulk_running() AS r JOIN pg_catalog.pg_stat_activity AS a ON a.pid = r.pid
+	WHERE a.backend_start = r.backend_start;
+COMMENT ON VIEW dbutil.bulk_progress IS
+	'bulk calls that run now (preload only; job is NULL), and jobs of the procedures bulk_*_batches that are not complete, as of their last commit: rows done, all rows and the rest (of a job by the planner''s estimate, of a call as given, NULL for a query), rows per second since the start (pauses included) and the seconds that the rest will take at that rate; chunk: how many are done; waiting_on: resume (it is paused), replica lag, or the wait event of its session now';
+GRANT SELECT ON dbutil.bulk_progress TO PUBLIC;
+
+CREATE FUNCTION dbutil.bulk_metric_rows(OUT service text, OUT relid oid, OUT op text, OUT calls bigint,
+	OUT rows_in bigint, OUT inserted bigint, OUT updated bigint, OUT unchanged bigint, OUT deleted bigint,
+	OUT conflicts bigint, OUT missing bigint, OUT suppressed bigint, OUT rejected bigint, OUT chunks bigint,
+	OUT retries bigint, OUT elapsed_ms double precision, OUT throttled_ms double precision, OUT wal_bytes bigint,
+	OUT last_at timestamp with time zone, OUT since timestamp with time zone)
+	RETURNS SETOF record
+	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'dbutil_bulk_metrics';
+COMMENT ON FUNCTION dbutil.bulk_metric_rows() IS
+	'what the view dbutil.bulk_metrics shows, tables by OID. Error: 55000 without preload';
+
+CREATE VIEW dbutil.bulk_metrics AS
+	SELECT m.service, m.relid::pg_catalog.regclass::text AS target, m.op, m.calls, m.rows_in, m.inserted, m.updated, m.unchanged,
+		   m.deleted, m.conflicts, m.missing, m.suppressed, m.rejected, m.chunks, m.retries, m.elapsed_ms, m.throttled_ms,
+		   m.wal_bytes, m.rows_in * 1000 / nullif(m.elapsed_ms, 0) AS rows_per_s, m.last_at, m.since
+	FROM dbutil.bulk_metric_rows() AS m;
+COMMENT ON VIEW dbutil.bulk_metrics IS
+	'what bulk calls have done in this database since the last reset, by service, table and operation. calls: of functions that did not fail, and chunks of procedures; a transaction that was rolled back later counts. Counters as in dbutil.bulk_result; elapsed_ms, throttled_ms in milliseconds; rows_per_s: rows given per second of elapsed_ms. Error: 55000 without preload';
+GRANT SELECT ON dbutil.bulk_metrics TO PUBLIC;
+
+CREATE FUNCTION dbutil.bulk_metrics_reset() RETURNS void
+	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'dbutil_bulk_metrics_reset';
+REVOKE EXECUTE ON FUNCTION dbutil.bulk_metrics_reset() FROM PUBLIC;
+COMMENT ON FUNCTION dbutil.bulk_metrics_reset() IS
+	'forget what dbutil.bulk_metrics has, of all databases. Error: 55000 without preload';
 
 -- explain: the plan of one statement, findings over plans
 
@@ -494,7 +1374,7 @@ CREATE FUNCTION dbutil.findings(query text, params jsonb DEFAULT NULL,
 	LANGUAGE c VOLATILE PARALLEL UNSAFE
 	AS 'MODULE_PATHNAME', 'dbutil_findings';
 COMMENT ON FUNCTION dbutil.findings(text, jsonb, boolean, interval) IS
-	'findings of dbutil.analyze_query() as rows, worst first (severity critical | warn | info). node_path leads to the node: plan #> node_path::text[]; node is NULL where the statement as a whole is meant. evidence: the figures that made the rule fire. proven: false where suggested_sql is an index that the planner was not asked about. Arguments and errors as there';
+	'findings of dbutil.analyze_query() as rows, worst first (severity critical | warn | info). node_path leads to the node: plan #> node_path::text[]; node is NULL where the statement as a whole is meant. evidence: the figures that made the rule fire. proven: true where suggested_sql is an index that the planner would use (asked through hypopg), false where it was not asked, as hypopg is not installed. Arguments and errors as there';
 
 CREATE FUNCTION dbutil.explain_findings(plan jsonb,
 	OUT rule text, OUT severity text, OUT node_path text, OUT node text,
@@ -525,6 +1405,112 @@ CREATE FUNCTION dbutil.explain_findings(plan text,
 	AS 'MODULE_PATHNAME', 'dbutil_explain_findings_text';
 COMMENT ON FUNCTION dbutil.explain_findings(text) IS
 	'findings over the text that EXPLAIN (FORMAT JSON) prints; see explain_findings(jsonb). Error: 22P02 for a text that is no JSON';
+
+-- explain: index advice
+
+CREATE FUNCTION dbutil.index_advice(queries text[],
+	OUT relation text, OUT suggested_sql text, OUT proven boolean,
+	OUT cost_before double precision, OUT cost_after double precision,
+	OUT gain_percent double precision, OUT estimated_size bigint,
+	OUT statements integer[], OUT reason text)
+	RETURNS SETOF record
+	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'dbutil_index_advice';
+COMMENT ON FUNCTION dbutil.index_advice(text[]) IS
+	'indexes for a workload, each statement weighing the same, the one that gains most first; creates none. With hypopg in the database each is proven: the planner would use it, and the planned cost of the whole workload falls from cost_before to cost_after, given those above it. Without hypopg proven is false, costs are NULL, and only whole tables read for few of their rows count. estimated_size in bytes; statements: positions (from 1) of those that gain by it. Parameters may stand without values from PostgreSQL 16 on; a statement that is left out has a row whose reason says why. Errors: 42601 not exactly one statement, 0A000 another kind of statement, 22004 a null statement';
+
+CREATE FUNCTION dbutil.index_advice_statements(worst integer DEFAULT 50,
+	OUT relation text, OUT suggested_sql text, OUT proven boolean,
+	OUT cost_before double precision, OUT cost_after double precision,
+	OUT gain_percent double precision, OUT estimated_size bigint,
+	OUT queryids bigint[], OUT reason text)
+	RETURNS SETOF record
+	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'dbutil_index_advice_statements';
+COMMENT ON FUNCTION dbutil.index_advice_statements(integer) IS
+	'index advice for the statements of dbutil.statements that took the most time in this database, each weighed by its calls; see index_advice(text[]). Their literals are parameters, so all that have any are left out before PostgreSQL 16, as are those that cannot be parsed in this search_path: each has a row whose reason says why. Errors: 22023 worst below 1, 55000 without preload';
+
+-- explain: two plans side by side
+
+CREATE FUNCTION dbutil.compare_plans(a jsonb, b jsonb,
+	OUT change text, OUT node_a text, OUT node_b text, OUT differences text,
+	OUT rows_expected_a double precision, OUT rows_expected_b double precision,
+	OUT rows_a double precision, OUT rows_b double precision,
+	OUT cost_a double precision, OUT cost_b double precision,
+	OUT ms_a double precision, OUT ms_b double precision,
+	OUT path_a text, OUT path_b text)
+	RETURNS SETOF record
+	LANGUAGE c STABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'dbutil_compare_plans_jsonb';
+COMMENT ON FUNCTION dbutil.compare_plans(jsonb, jsonb) IS
+	'what changed from plan a to plan b, each any EXPLAIN (FORMAT JSON) output (PostgreSQL 13 to 18), a row a node in the order of b. change: same, changed (differences says in what: node type, index, join order, ...), added or removed; figures and literals that differ are no change. Nodes are the same that read the same tables, so that an inserted Sort, Memoize or Gather is one added node. rows: of all loops; cost and ms (milliseconds that the statement waited): with all nodes below; NULL where not told; path leads to the node: plan #> path::text[]. Error: 22023 for JSON that is no plan';
+
+CREATE FUNCTION dbutil.compare_plans(a json, b json,
+	OUT change text, OUT node_a text, OUT node_b text, OUT differences text,
+	OUT rows_expected_a double precision, OUT rows_expected_b double precision,
+	OUT rows_a double precision, OUT rows_b double precision,
+	OUT cost_a double precision, OUT cost_b double precision,
+	OUT ms_a double precision, OUT ms_b double precision,
+	OUT path_a text, OUT path_b text)
+	RETURNS SETOF record
+	LANGUAGE c STABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'dbutil_compare_plans_text';
+COMMENT ON FUNCTION dbutil.compare_plans(json, json) IS
+	'what changed from plan a to plan b; see compare_plans(jsonb, jsonb)';
+
+CREATE FUNCTION dbutil.compare_plans(a text, b text,
+	OUT change text, OUT node_a text, OUT node_b text, OUT differences text,
+	OUT rows_expected_a double precision, OUT rows_expected_b double precision,
+	OUT rows_a double precision, OUT rows_b double precision,
+	OUT cost_a double precision, OUT cost_b double precision,
+	OUT ms_a double precision, OUT ms_b double precision,
+	OUT path_a text, OUT path_b text)
+	RETURNS SETOF record
+	LANGUAGE c STABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'dbutil_compare_plans_text';
+COMMENT ON FUNCTION dbutil.compare_plans(text, text) IS
+	'what changed between the texts that EXPLAIN (FORMAT JSON) prints; see compare_plans(jsonb, jsonb). Error: 22P02 for a text that is no JSON';
+
+-- explain: findings over counted statements
+
+CREATE FUNCTION dbutil.statement_findings(worst integer DEFAULT 20,
+	OUT queryid bigint, OUT query text, OUT calls bigint, OUT total_exec_time double precision,
+	OUT rule text, OUT severity text, OUT node_path text, OUT node text,
+	OUT relation text, OUT evidence jsonb, OUT advice text,
+	OUT suggested_sql text, OUT proven boolean)
+	RETURNS SETOF record
+	LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'dbutil_statement_findings';
+COMMENT ON FUNCTION dbutil.statement_findings(integer) IS
+	'findings over the statements of dbutil.statements that took the most time in this database (total_exec_time in milliseconds), the worst statement first; the columns from rule on are those of dbutil.findings(). Statements are planned with the caller''s rights and search_path, without values for their parameters, and not executed. One that cannot be planned has a row whose rule is NULL and whose advice says why. Errors: 22023 worst below 1, 55000 without preload';
+
+-- explain: a plan as text
+
+CREATE FUNCTION dbutil.plan_tree(query text, params jsonb DEFAULT NULL,
+	run boolean DEFAULT false, timeout interval DEFAULT '30 seconds')
+	RETURNS SETOF text
+	LANGUAGE c VOLATILE PARALLEL UNSAFE
+	AS 'MODULE_PATHNAME', 'dbutil_plan_tree';
+COMMENT ON FUNCTION dbutil.plan_tree(text, jsonb, boolean, interval) IS
+	'the plan of one statement as text to read, a row a line: for each node the share that it alone has of the time (of the cost without run) as a bar, in percent and in milliseconds (units of cost), rows of all loops, how many the planner expected, the tree, conditions, and findings at their node. Arguments and errors as in dbutil.analyze_query()';
+
+CREATE FUNCTION dbutil.explain_tree(plan jsonb) RETURNS SETOF text
+	LANGUAGE c STABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'dbutil_explain_tree_jsonb';
+COMMENT ON FUNCTION dbutil.explain_tree(jsonb) IS
+	'any EXPLAIN (FORMAT JSON) output, also of another server (PostgreSQL 13 to 18), as text to read, like dbutil.plan_tree(). Error: 22023 for JSON that is no plan';
+
+CREATE FUNCTION dbutil.explain_tree(plan json) RETURNS SETOF text
+	LANGUAGE c STABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'dbutil_explain_tree_text';
+COMMENT ON FUNCTION dbutil.explain_tree(json) IS
+	'any EXPLAIN (FORMAT JSON) output as text to read; see explain_tree(jsonb)';
+
+CREATE FUNCTION dbutil.explain_tree(plan text) RETURNS SETOF text
+	LANGUAGE c STABLE STRICT PARALLEL SAFE
+	AS 'MODULE_PATHNAME', 'dbutil_explain_tree_text';
+COMMENT ON FUNCTION dbutil.explain_tree(text) IS
+	'the text that EXPLAIN (FORMAT JSON) prints as text to read; see explain_tree(jsonb). Error: 22P02 for a text that is no JSON';
 
 -- health: checks with thresholds, and verdicts
 --
