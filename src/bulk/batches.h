@@ -70,6 +70,8 @@ typedef struct DbuBatches
 
 	instr_time	started;		/* this call */
 	double		elapsed_before;	/* of earlier calls, ms */
+	XLogRecPtr	mark;			/* end of a chunk that replicas are to replay; 0: none */
+	double		marked_ms;		/* since started */
 	double		chunk_ms;		/* of the last chunk ... */
 	int			retries_of_chunk;	/* ... and how often it was tried again */
 	bool		done;			/* no rows are left */

@@ -11,9 +11,12 @@
  */
 #include "bulk/batches.h"
 
+#include "access/xlog.h"
+#include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "storage/latch.h"
+#include "utils/pg_lsn.h"
 #include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
@@ -64,24 +67,34 @@ dbu_pace_wait(DbuBatches *batches, double ms)
 	}
 }
 
-/* The replay lag of the standby or subscriber that is furthest behind. */
+/*
+ * How far behind is the standby or subscriber that is furthest?  What it tells
+ * itself stands still when it is stuck and answers no more, so what this job wrote
+ * counts too: since when somebody has not replayed it.
+ */
 static double
-replica_lag_ms(void)
+replica_lag_ms(DbuBatches *batches)
 {
+	Oid			type = PG_LSNOID;
+	Datum		mark = LSNGetDatum(batches->mark);
 	double		lag = 0;
+	Datum		value;
 	bool		isnull;
 
 	dbu_job_connect();
-	if (dbu_job_execute("SELECT pg_catalog.max(EXTRACT(epoch FROM s.replay_lag)::pg_catalog.float8)"
-						" FROM pg_catalog.pg_stat_replication AS s", 0, NULL, NULL, NULL) != SPI_OK_SELECT)
+	if (dbu_job_execute("SELECT pg_catalog.max(EXTRACT(epoch FROM s.replay_lag)::pg_catalog.float8),"
+						" pg_catalog.bool_or(s.replay_lsn OPERATOR(pg_catalog.<) $1)"
+						" FROM pg_catalog.pg_stat_replication AS s",
+						1, &type, &mark, NULL) != SPI_OK_SELECT || SPI_processed != 1)
 		elog(ERROR, "the replica lag cannot be read");
-	if (SPI_processed == 1)
-	{
-		Datum		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
-
-		if (!isnull)
-			lag = DatumGetFloat8(value) * 1000;
-	}
+	value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	if (!isnull)
+		lag = DatumGetFloat8(value) * 1000;
+	value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull);
+	if (!isnull && DatumGetBool(value))
+		lag = Max(lag, elapsed_ms(batches) - batches->marked_ms);
+	else
+		batches->mark = InvalidXLogRecPtr;
 	SPI_finish();
 	return lag;
 }
@@ -100,7 +113,7 @@ dbu_pace_before_chunk(DbuBatches *batches)
 		if (wanted == DBU_WANTED_PAUSE)
 			reason = "resume";
 		else if (wanted == DBU_WANTED_RUN && batches->pacing.max_replica_lag_ms >= 0 &&
-				 replica_lag_ms() > batches->pacing.max_replica_lag_ms)
+				 replica_lag_ms(batches) > batches->pacing.max_replica_lag_ms)
 			reason = "replica lag";
 		if (reason != said && !batches->pacing.dry_run)
 			dbu_job_write(batches, wanted == DBU_WANTED_PAUSE ? "paused" : "running", reason, NULL);
@@ -135,6 +148,11 @@ dbu_pace_after_chunk(DbuBatches *batches, double chunk_ms, uint64 wal_bytes)
 {
 	double		rest = batches->pacing.pause_ms;
 
+	if (batches->mark == InvalidXLogRecPtr)
+	{
+		batches->mark = GetXLogInsertRecPtr();
+		batches->marked_ms = elapsed_ms(batches);
+	}
 	resize(batches, chunk_ms);
 	if (batches->pacing.max_wal_bytes_per_ms > 0)
 		rest = Max(rest, wal_bytes / batches->pacing.max_wal_bytes_per_ms - chunk_ms);
