@@ -46,7 +46,7 @@ copy_tree()
 	while IFS= read -r -d '' name; do
 		if ! cmp -s -- "$DBUTIL_ROOT/$name" "$dest/$name"; then
 			mkdir -p -- "$dest/$(dirname "$name")"
-			rm -f -- "$dest/$name"
+			rm -rf -- "${dest:?}/$name"	# a folder, where one became a file
 			cp -- "$DBUTIL_ROOT/$name" "$dest/$name"
 		fi
 	done <"$list"
