@@ -50,14 +50,14 @@ EXCEPTION WHEN others THEN
 END $$;
 
 -- the statement with each literal in turn, planned and served: is it the same?
-CREATE FUNCTION compared(query text, literals text[], OUT level text, OUT same boolean, OUT served bigint)
+CREATE FUNCTION compared(query text, literals text[], OUT level text, OUT same boolean, OUT served boolean)
 LANGUAGE plpgsql AS $$
 DECLARE
 	literal text;
 	planned text;
 BEGIN
 	same := true;
-	served := 0;
+	served := false;
 	PERFORM dbutil.plan_cache_reset();
 	FOREACH literal IN ARRAY literals || literals LOOP
 		SET LOCAL dbutil.plan_cache = off;
@@ -66,7 +66,7 @@ BEGIN
 		same := same AND planned IS NOT DISTINCT FROM answer(format(query, literal));
 	END LOOP;
 	SELECT w.level INTO level FROM dbutil.plan_cache_why(format(query, literals[1])) w;
-	SELECT total INTO served FROM dbutil.plan_cache_stats WHERE event = 'generic';
+	SELECT total > 0 INTO served FROM dbutil.plan_cache_stats WHERE event = 'generic';
 END $$;
 
 SELECT q AS "by_range with 1, 5, 12, 15, 22, 29, 33, 99", level, same, served

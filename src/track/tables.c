@@ -311,12 +311,9 @@ add_statement(int set, uint64 hash, const PlanKey *key, const FoundTable *found,
 	noted->nuses = Min(n, MAX_TABLES);
 	for (int i = 0; i < noted->nuses; i++)
 		noted->uses[i] = (TableUse) {table_number(&found[i]), found[i].operation};
-	/* more than there is room for: the last one stands for the rest */
+	/* more than there is room for, which no setting mends: the last stands for the rest */
 	if (n > MAX_TABLES)
-	{
 		noted->uses[MAX_TABLES - 1] = (TableUse) {OTHER_TABLE, CMD_SELECT};
-		shared->tables_dropped += n - MAX_TABLES + 1;
-	}
 	pg_atomic_write_u64(&sets[set].hashes[way], hash);
 }
 
