@@ -47,6 +47,8 @@ sub advice
 is(advice('SELECT * FROM ord WHERE cust = 7'),
 	'CREATE INDEX CONCURRENTLY ON public.ord (cust)|t|{1}', 'a filter');
 is(advice('SELECT * FROM ord WHERE cust = 7', 'SELECT * FROM ord WHERE at > \'2022-06-01\' AND cust < 9000 AND status = \'none\''),
+	# from 18 on an index is of use without its first column, too
+	$major >= 18 ? 'CREATE INDEX CONCURRENTLY ON public.ord (status, cust)|t|{1,2}' :
 	"CREATE INDEX CONCURRENTLY ON public.ord (status)|t|{2}\nCREATE INDEX CONCURRENTLY ON public.ord (cust)|t|{1}",
 	'no wider index than pays');
 is(advice('SELECT * FROM ord ORDER BY at DESC LIMIT 5'),
