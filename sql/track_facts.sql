@@ -14,7 +14,7 @@ SELECT count(*) FROM track_fa a JOIN track_fb b USING (i) JOIN track_fa c USING 
 INSERT INTO track_fc SELECT 1;
 SELECT count(*) FROM track_fc;
 SET work_mem = '64kB';
-SELECT count(*) FROM (SELECT repeat(v || i, 20) FROM track_fa UNION ALL SELECT repeat(v || i, 20) FROM track_fa ORDER BY 1 OFFSET 1) s /*controller='shop',route='%2Fcart%2F%27x',secret='no',action='none'*/;
+SELECT count(*) FROM (SELECT v || i FROM track_fa UNION ALL SELECT g::text FROM generate_series(1, 20000) g) s /*controller='shop',route='%2Fcart%2F%27x',secret='no',action='none'*/;
 RESET work_mem;
 -- what looks like a comment is none; a first execution without tags, one that is no such comment
 SELECT '/*route=''fake''*/' AS track_fake, i FROM track_fa WHERE i = 1;
