@@ -31,7 +31,6 @@ typedef struct Lease
 {
 	MemoryContextCallback callback;
 	DbuPlanEntry *entry;
-	PlannedStmt plan;
 } Lease;
 
 static void
@@ -63,6 +62,7 @@ take_back(void *arg)
 PlannedStmt *
 dbu_plancache_lend(DbuPlanEntry *entry, const DbuRecognised *rec, bool only_copy)
 {
+	PlannedStmt *plan;
 	Lease	   *lease;
 
 	if (entry->lent)
@@ -73,6 +73,7 @@ dbu_plancache_lend(DbuPlanEntry *entry, const DbuRecognised *rec, bool only_copy
 	if (only_copy)
 		return dbu_plancache_instance(entry, rec);
 
+	plan = palloc_object(PlannedStmt);
 	lease = palloc_object(Lease);
 	for (int i = 0; i < entry->nplaces; i++)
 	{
@@ -91,9 +92,9 @@ dbu_plancache_lend(DbuPlanEntry *entry, const DbuRecognised *rec, bool only_copy
 	MemoryContextRegisterResetCallback(CurrentMemoryContext, &lease->callback);
 	entry->lent = true;
 
-	lease->plan = *entry->plan;
-	lease->plan.queryId = rec->query->queryId;
-	lease->plan.stmt_location = rec->query->stmt_location;
-	lease->plan.stmt_len = rec->query->stmt_len;
-	return &lease->plan;
+	*plan = *entry->plan;
+	plan->queryId = rec->query->queryId;
+	plan->stmt_location = rec->query->stmt_location;
+	plan->stmt_len = rec->query->stmt_len;
+	return plan;
 }
