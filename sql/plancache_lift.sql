@@ -133,6 +133,32 @@ SELECT lines('COSTS OFF', 'UPDATE item SET grp = 4 WHERE id = 6');
 -- what runs inside the statement has no line of its own
 CREATE FUNCTION inner_one() RETURNS text LANGUAGE plpgsql AS $$DECLARE t text; BEGIN EXECUTE 'SELECT name FROM item WHERE grp = 3 AND id = 7' INTO t; RETURN t; END$$;
 SELECT lines('ANALYZE', 'SELECT inner_one() FROM item WHERE id = 7');
+-- EXPLAIN EXECUTE tells it from 18 on, once for each plan that was made now, and nothing of a plan that PREPARE kept
+CREATE FUNCTION execute_tells(statement text, expected text[]) RETURNS text LANGUAGE sql AS $$
+	SELECT CASE WHEN coalesce(array_agg(l), '{}') =
+		CASE WHEN current_setting('server_version_num')::integer >= 180000 THEN expected ELSE '{}' END
+		THEN 'as expected' ELSE coalesce(array_agg(l), '{}')::text END
+	FROM lines('ANALYZE', statement) AS l WHERE l ~ 'Plan Cache'
+$$;
+SET dbutil.plan_cache = force;
+PREPARE by_id(integer) AS SELECT name, inner_one() FROM item WHERE grp = 3 AND id = $1;
+SELECT execute_tells('EXECUTE by_id(1)', '{Plan Cache: miss: admission}');
+SELECT execute_tells('EXECUTE by_id(2)', '{Plan Cache: hit generic}');
+SET plan_cache_mode = force_generic_plan;
+EXECUTE by_id(3);
+SELECT execute_tells('EXECUTE by_id(4)', '{}');
+SET plan_cache_mode = force_custom_plan;
+CREATE TABLE item_log (id integer);
+CREATE RULE log_item AS ON UPDATE TO item DO ALSO INSERT INTO item_log VALUES (old.id);
+PREPARE with_rule(integer) AS UPDATE item SET grp = 3 WHERE id = $1;
+SELECT execute_tells('EXECUTE with_rule(1)', '{Plan Cache: miss: command,Plan Cache: miss: admission}');
+SELECT execute_tells('EXECUTE with_rule(2)', '{Plan Cache: miss: command,Plan Cache: hit generic}');
+RESET plan_cache_mode;
+DROP RULE log_item ON item;
+DEALLOCATE ALL;
+SET dbutil.plan_cache_explain = off;
+PREPARE by_id(integer) AS SELECT name FROM item WHERE grp = 3 AND id = $1;
+SELECT execute_tells('EXECUTE by_id(1)', '{}');
 RESET dbutil.plan_cache_explain;
 
 RESET dbutil.plan_cache;

@@ -59,6 +59,11 @@
 #define DBU_EXPLAIN_FORMAT_H "commands/explain.h"
 #endif
 
+/* A hook for each plan that EXPLAIN shows came in 18. */
+#if PG_VERSION_NUM >= 180000
+#define DBU_HAS_EXPLAIN_PER_PLAN
+#endif
+
 /* Explain a plan that is no part of a utility command; 17 can tell memory too. */
 #if PG_VERSION_NUM >= 170000
 #define dbu_pg_explain_one_plan(stmt, es, source, params, plan_time) \

@@ -10,7 +10,9 @@
  * explained one, or inside functions that are folded while it is planned, have
  * other plans, and another depth.
  *
- * EXPLAIN EXECUTE plans nothing here, so it gets no line.
+ * EXPLAIN EXECUTE passes no hook before 18, so it gets no line there.  From 18
+ * on each plan passes one.  PREPARE keeps a copy of what was planned, so plans
+ * are told apart by their order; a plan that was kept there gets no line.
  *
  *-------------------------------------------------------------------------
  */
@@ -18,19 +20,26 @@
 #include "core/explained.h"
 #include "core/statement.h"
 
+#include "commands/explain.h"
 #include DBU_EXPLAIN_FORMAT_H
+#include DBU_EXPLAIN_STATE_H
 #include "tcop/tcopprot.h"
+#include "tcop/utility.h"
 
 /* The EXPLAIN at work, the innermost if there are several. */
 typedef struct Explained
 {
-	ExplainState *state;		/* NULL: none */
+	ExplainState *state;		/* NULL: none, or of EXECUTE */
+	bool		execute;
 	int			nesting;		/* of the statement that is explained */
 	const PlannedStmt *plan;	/* its plan, once there is one */
 	const char *source;			/* and where that came from */
+	List	   *sources;		/* of EXECUTE's plans that were made and not yet told */
 } Explained;
 
 static Explained explained = {0};
+
+static ExplainOneQuery_hook_type prev_explain_one_query = NULL;
 
 #ifdef DBU_NEEDS_EXPLAIN_ONE_QUERY
 static void
@@ -54,18 +63,19 @@ dbu_pg_explain_one_query(Query *query, int cursor_options, IntoClause *into,
 }
 #endif
 
-void
-dbu_explained_run(ExplainOneQuery_hook_type next, Query *query, int cursor_options,
-				  IntoClause *into, ExplainState *es, const char *query_string,
-				  ParamListInfo params, QueryEnvironment *query_env)
+static void
+explain_one_query(Query *query, int cursor_options, IntoClause *into, ExplainState *es,
+				  const char *query_string, ParamListInfo params,
+				  QueryEnvironment *query_env)
 {
 	Explained	outer = explained;
 
 	explained = (Explained) {.state = es,.nesting = dbu_planning_depth()};
 	PG_TRY();
 	{
-		if (next)
-			next(query, cursor_options, into, es, query_string, params, query_env);
+		if (prev_explain_one_query)
+			prev_explain_one_query(query, cursor_options, into, es, query_string,
+								   params, query_env);
 		else
 			dbu_pg_explain_one_query(query, cursor_options, into, es, query_string,
 									 params, query_env);
@@ -80,11 +90,18 @@ dbu_explained_run(ExplainOneQuery_hook_type next, Query *query, int cursor_optio
 void
 dbu_explained_planned(const DbuPlanRequest *req, const PlannedStmt *plan)
 {
-	if (explained.state == NULL || explained.plan != NULL ||
-		req->nesting != explained.nesting)
+	if (req->nesting != explained.nesting)
 		return;
-	explained.plan = plan;
-	explained.source = req->source;
+	if (explained.execute)
+	{
+		if (req->source != NULL)
+			explained.sources = lappend(explained.sources, unconstify(char *, req->source));
+	}
+	else if (explained.state != NULL && explained.plan == NULL)
+	{
+		explained.plan = plan;
+		explained.source = req->source;
+	}
 }
 
 void
@@ -93,4 +110,89 @@ dbu_explained_end(const QueryDesc *query_desc)
 	if (explained.state != NULL && explained.source != NULL &&
 		query_desc->plannedstmt == explained.plan)
 		ExplainPropertyText("Plan Cache", explained.source, explained.state);
+}
+
+/* ---------- EXPLAIN EXECUTE ---------- */
+
+#ifdef DBU_HAS_EXPLAIN_PER_PLAN
+static ProcessUtility_hook_type prev_process_utility = NULL;
+static explain_per_plan_hook_type prev_explain_per_plan = NULL;
+
+/* Does the command explain a statement that was prepared? */
+static bool
+explains_execute(Node *command)
+{
+	Query	   *query;
+
+	if (!IsA(command, ExplainStmt))
+		return false;
+	query = castNode(Query, ((ExplainStmt *) command)->query);
+	return query->utilityStmt != NULL && IsA(query->utilityStmt, ExecuteStmt);
+}
+
+static void
+next_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
+			 ProcessUtilityContext context, ParamListInfo params,
+			 QueryEnvironment *query_env, DestReceiver *dest, QueryCompletion *qc)
+{
+	if (prev_process_utility)
+		prev_process_utility(pstmt, query_string, read_only_tree, context,
+							 params, query_env, dest, qc);
+	else
+		standard_ProcessUtility(pstmt, query_string, read_only_tree, context,
+								params, query_env, dest, qc);
+}
+
+static void
+process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
+				ProcessUtilityContext context, ParamListInfo params,
+				QueryEnvironment *query_env, DestReceiver *dest, QueryCompletion *qc)
+{
+	Explained	outer = explained;
+
+	if (!explains_execute(pstmt->utilityStmt))
+	{
+		next_utility(pstmt, query_string, read_only_tree, context, params,
+					 query_env, dest, qc);
+		return;
+	}
+	explained = (Explained) {.execute = true,.nesting = dbu_planning_depth()};
+	PG_TRY();
+	{
+		next_utility(pstmt, query_string, read_only_tree, context, params,
+					 query_env, dest, qc);
+	}
+	PG_FINALLY();
+	{
+		explained = outer;
+	}
+	PG_END_TRY();
+}
+
+static void
+explain_per_plan(PlannedStmt *plan, IntoClause *into, ExplainState *es,
+				 const char *query_string, ParamListInfo params,
+				 QueryEnvironment *query_env)
+{
+	if (prev_explain_per_plan)
+		prev_explain_per_plan(plan, into, es, query_string, params, query_env);
+	if (explained.sources == NIL || dbu_planning_depth() != explained.nesting)
+		return;
+	ExplainPropertyText("Plan Cache", linitial(explained.sources), es);
+	explained.sources = list_delete_first(explained.sources);
+}
+#endif
+
+/* Once, from _PG_init, in front of the hooks that tell depths apart. */
+void
+dbu_explained_install(void)
+{
+	prev_explain_one_query = ExplainOneQuery_hook;
+	ExplainOneQuery_hook = explain_one_query;
+#ifdef DBU_HAS_EXPLAIN_PER_PLAN
+	prev_process_utility = ProcessUtility_hook;
+	ProcessUtility_hook = process_utility;
+	prev_explain_per_plan = explain_per_plan_hook;
+	explain_per_plan_hook = explain_per_plan;
+#endif
 }

@@ -53,7 +53,6 @@ static ExecutorFinish_hook_type prev_executor_finish = NULL;
 static ExecutorEnd_hook_type prev_executor_end = NULL;
 static ProcessUtility_hook_type prev_process_utility = NULL;
 static emit_log_hook_type prev_emit_log = NULL;
-static ExplainOneQuery_hook_type prev_explain_one_query = NULL;
 
 /* The current error was told as the end of a client's statement. */
 static bool error_told = false;
@@ -484,17 +483,6 @@ plan(Query *parse, const char *query_string, int cursor_options,
 	return result;
 }
 
-/* ---------- EXPLAIN ---------- */
-
-static void
-explain_one_query(Query *query, int cursor_options, IntoClause *into, ExplainState *es,
-				  const char *query_string, ParamListInfo params,
-				  QueryEnvironment *query_env)
-{
-	dbu_explained_run(prev_explain_one_query, query, cursor_options, into, es,
-					  query_string, params, query_env);
-}
-
 /* ---------- the log ---------- */
 
 /* In an error path; what the client's statements told of themselves is known. */
@@ -570,6 +558,9 @@ dbu_hooks_install(void)
 		transactions |= module->xact_end != NULL;
 	}
 
+	/* inside of what follows: EXPLAIN's own depth is known to it */
+	if (plan_module != NULL)
+		dbu_explained_install();
 	if (statements || transactions || plan_module != NULL)
 	{
 		/* all of them: nesting tells a client's statement from a nested one */
@@ -585,11 +576,6 @@ dbu_hooks_install(void)
 		ExecutorEnd_hook = executor_end;
 		prev_process_utility = ProcessUtility_hook;
 		ProcessUtility_hook = process_utility;
-	}
-	if (plan_module != NULL)
-	{
-		prev_explain_one_query = ExplainOneQuery_hook;
-		ExplainOneQuery_hook = explain_one_query;
 	}
 	if (transactions)
 	{
