@@ -20,11 +20,8 @@
 #include "core/explained.h"
 #include "core/statement.h"
 
-#include "commands/explain.h"
 #include DBU_EXPLAIN_FORMAT_H
-#include DBU_EXPLAIN_STATE_H
 #include "tcop/tcopprot.h"
-#include "tcop/utility.h"
 
 /* The EXPLAIN at work, the innermost if there are several. */
 typedef struct Explained
@@ -38,8 +35,6 @@ typedef struct Explained
 } Explained;
 
 static Explained explained = {0};
-
-static ExplainOneQuery_hook_type prev_explain_one_query = NULL;
 
 #ifdef DBU_NEEDS_EXPLAIN_ONE_QUERY
 static void
@@ -63,19 +58,18 @@ dbu_pg_explain_one_query(Query *query, int cursor_options, IntoClause *into,
 }
 #endif
 
-static void
-explain_one_query(Query *query, int cursor_options, IntoClause *into, ExplainState *es,
-				  const char *query_string, ParamListInfo params,
-				  QueryEnvironment *query_env)
+void
+dbu_explained_run(ExplainOneQuery_hook_type next, Query *query, int cursor_options,
+				  IntoClause *into, ExplainState *es, const char *query_string,
+				  ParamListInfo params, QueryEnvironment *query_env)
 {
 	Explained	outer = explained;
 
 	explained = (Explained) {.state = es,.nesting = dbu_planning_depth()};
 	PG_TRY();
 	{
-		if (prev_explain_one_query)
-			prev_explain_one_query(query, cursor_options, into, es, query_string,
-								   params, query_env);
+		if (next)
+			next(query, cursor_options, into, es, query_string, params, query_env);
 		else
 			dbu_pg_explain_one_query(query, cursor_options, into, es, query_string,
 									 params, query_env);
@@ -114,13 +108,9 @@ dbu_explained_end(const QueryDesc *query_desc)
 
 /* ---------- EXPLAIN EXECUTE ---------- */
 
-#ifdef DBU_HAS_EXPLAIN_PER_PLAN
-static ProcessUtility_hook_type prev_process_utility = NULL;
-static explain_per_plan_hook_type prev_explain_per_plan = NULL;
-
 /* Does the command explain a statement that was prepared? */
-static bool
-explains_execute(Node *command)
+bool
+dbu_explains_execute(Node *command)
 {
 	Query	   *query;
 
@@ -130,37 +120,18 @@ explains_execute(Node *command)
 	return query->utilityStmt != NULL && IsA(query->utilityStmt, ExecuteStmt);
 }
 
-static void
-next_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
-			 ProcessUtilityContext context, ParamListInfo params,
-			 QueryEnvironment *query_env, DestReceiver *dest, QueryCompletion *qc)
-{
-	if (prev_process_utility)
-		prev_process_utility(pstmt, query_string, read_only_tree, context,
-							 params, query_env, dest, qc);
-	else
-		standard_ProcessUtility(pstmt, query_string, read_only_tree, context,
-								params, query_env, dest, qc);
-}
-
-static void
-process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
-				ProcessUtilityContext context, ParamListInfo params,
-				QueryEnvironment *query_env, DestReceiver *dest, QueryCompletion *qc)
+void
+dbu_explained_execute(ProcessUtility_hook_type next, PlannedStmt *pstmt,
+					  const char *query_string, bool read_only_tree,
+					  ProcessUtilityContext context, ParamListInfo params,
+					  QueryEnvironment *query_env, DestReceiver *dest, QueryCompletion *qc)
 {
 	Explained	outer = explained;
 
-	if (!explains_execute(pstmt->utilityStmt))
-	{
-		next_utility(pstmt, query_string, read_only_tree, context, params,
-					 query_env, dest, qc);
-		return;
-	}
 	explained = (Explained) {.execute = true,.nesting = dbu_planning_depth()};
 	PG_TRY();
 	{
-		next_utility(pstmt, query_string, read_only_tree, context, params,
-					 query_env, dest, qc);
+		next(pstmt, query_string, read_only_tree, context, params, query_env, dest, qc);
 	}
 	PG_FINALLY();
 	{
@@ -169,30 +140,11 @@ process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tre
 	PG_END_TRY();
 }
 
-static void
-explain_per_plan(PlannedStmt *plan, IntoClause *into, ExplainState *es,
-				 const char *query_string, ParamListInfo params,
-				 QueryEnvironment *query_env)
+void
+dbu_explained_plan(ExplainState *es)
 {
-	if (prev_explain_per_plan)
-		prev_explain_per_plan(plan, into, es, query_string, params, query_env);
 	if (explained.sources == NIL || dbu_planning_depth() != explained.nesting)
 		return;
 	ExplainPropertyText("Plan Cache", linitial(explained.sources), es);
 	explained.sources = list_delete_first(explained.sources);
-}
-#endif
-
-/* Once, from _PG_init, in front of the hooks that tell depths apart. */
-void
-dbu_explained_install(void)
-{
-	prev_explain_one_query = ExplainOneQuery_hook;
-	ExplainOneQuery_hook = explain_one_query;
-#ifdef DBU_HAS_EXPLAIN_PER_PLAN
-	prev_process_utility = ProcessUtility_hook;
-	ProcessUtility_hook = process_utility;
-	prev_explain_per_plan = explain_per_plan_hook;
-	explain_per_plan_hook = explain_per_plan;
-#endif
 }

@@ -52,6 +52,10 @@ static ExecutorRun_hook_type prev_executor_run = NULL;
 static ExecutorFinish_hook_type prev_executor_finish = NULL;
 static ExecutorEnd_hook_type prev_executor_end = NULL;
 static ProcessUtility_hook_type prev_process_utility = NULL;
+static ExplainOneQuery_hook_type prev_explain_one_query = NULL;
+#ifdef DBU_HAS_EXPLAIN_PER_PLAN
+static explain_per_plan_hook_type prev_explain_per_plan = NULL;
+#endif
 static emit_log_hook_type prev_emit_log = NULL;
 
 /* The current error was told as the end of a client's statement. */
@@ -366,8 +370,12 @@ process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tre
 		dbu_xact_in_procedure = true;
 	PG_TRY();
 	{
-		next_utility(pstmt, query_string, read_only_tree, context, params,
-					 query_env, dest, qc);
+		if (dbu_explains_execute(parsetree))
+			dbu_explained_execute(next_utility, pstmt, query_string, read_only_tree,
+								  context, params, query_env, dest, qc);
+		else
+			next_utility(pstmt, query_string, read_only_tree, context, params,
+						 query_env, dest, qc);
 	}
 	PG_CATCH();
 	{
@@ -483,6 +491,29 @@ plan(Query *parse, const char *query_string, int cursor_options,
 	return result;
 }
 
+/* ---------- EXPLAIN ---------- */
+
+static void
+explain_one_query(Query *query, int cursor_options, IntoClause *into, ExplainState *es,
+				  const char *query_string, ParamListInfo params,
+				  QueryEnvironment *query_env)
+{
+	dbu_explained_run(prev_explain_one_query, query, cursor_options, into, es,
+					  query_string, params, query_env);
+}
+
+#ifdef DBU_HAS_EXPLAIN_PER_PLAN
+static void
+explain_per_plan(PlannedStmt *plan, IntoClause *into, ExplainState *es,
+				 const char *query_string, ParamListInfo params,
+				 QueryEnvironment *query_env)
+{
+	if (prev_explain_per_plan)
+		prev_explain_per_plan(plan, into, es, query_string, params, query_env);
+	dbu_explained_plan(es);
+}
+#endif
+
 /* ---------- the log ---------- */
 
 /* In an error path; what the client's statements told of themselves is known. */
@@ -558,9 +589,6 @@ dbu_hooks_install(void)
 		transactions |= module->xact_end != NULL;
 	}
 
-	/* inside of what follows: EXPLAIN's own depth is known to it */
-	if (plan_module != NULL)
-		dbu_explained_install();
 	if (statements || transactions || plan_module != NULL)
 	{
 		/* all of them: nesting tells a client's statement from a nested one */
@@ -576,6 +604,15 @@ dbu_hooks_install(void)
 		ExecutorEnd_hook = executor_end;
 		prev_process_utility = ProcessUtility_hook;
 		ProcessUtility_hook = process_utility;
+	}
+	if (plan_module != NULL)
+	{
+		prev_explain_one_query = ExplainOneQuery_hook;
+		ExplainOneQuery_hook = explain_one_query;
+#ifdef DBU_HAS_EXPLAIN_PER_PLAN
+		prev_explain_per_plan = explain_per_plan_hook;
+		explain_per_plan_hook = explain_per_plan;
+#endif
 	}
 	if (transactions)
 	{
