@@ -19,7 +19,7 @@ EXTVERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" dbutil.contro
 MODULE_big = dbutil
 
 # The order in which modules start and in which their install SQL is run.
-MODULES_IN_ORDER = core track plancache prepared bulk explain health
+MODULES_IN_ORDER = core track plancache prepared bulk explain health enroll
 
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard $(MODULES_IN_ORDER:%=src/%/*.c))))
 INSTALL_SQL = dbutil--$(EXTVERSION).sql
