@@ -80,7 +80,7 @@ SELECT * FROM pg_temp.role_settings();
 
 -- by a role that may
 GRANT INSERT, UPDATE, DELETE ON dbutil.enrolled_settings TO enroll_admin;
-SELECT format('GRANT enroll_app TO enroll_admin WITH ADMIN OPTION') WHERE current_setting('server_version_num')::integer >= 160000 \gexec
+DO $$BEGIN IF current_setting('server_version_num')::integer >= 160000 THEN EXECUTE 'GRANT enroll_app TO enroll_admin WITH ADMIN OPTION'; END IF; END$$;
 SET ROLE enroll_admin;
 SELECT done, item FROM dbutil.enroll_service('enroll_app', 'orders');
 SELECT done, item FROM dbutil.enroll_service('enroll_app', 'orders', track => 'all');
