@@ -49,6 +49,7 @@ static const option options[] = {
 	{"validate_after_idle_ms", OPT_INT, FIELD(validate_after_idle_ms), 0, MS_MAX, NULL},
 	{"reset", OPT_RESET, FIELD(reset), 0, 0, NULL},
 	{"connect_limit", OPT_INT, FIELD(connect_limit), 1, 64, NULL},
+	{"fail_fast_after_ms", OPT_INT, FIELD(fail_fast_after_ms), 0, MS_MAX, NULL},
 };
 
 #define NOPTIONS (sizeof(options) / sizeof(options[0]))
@@ -63,6 +64,7 @@ static const dbpool_config defaults = {
 	.lifetime_ms = 1800000,
 	.validate_after_idle_ms = 500,
 	.connect_limit = 2,
+	.fail_fast_after_ms = 30000,
 	.reset = RESET_DIRTY,
 };
 

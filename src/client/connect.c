@@ -62,34 +62,6 @@ dbpool__connect_sqlstate(const char *text, char *sqlstate, char *message, size_t
 	return sqlstate[0] != '\0';
 }
 
-/* Errors that no repetition mends: wrong password or role, no such database. */
-bool
-dbpool__is_refusal(const char *sqlstate)
-{
-	return strncmp(sqlstate, "28", 2) == 0 || strcmp(sqlstate, "3D000") == 0;
-}
-
-/*
- * How long to wait after so many failures in a row: random in 0 .. 50 ms x 2^n
- * (full jitter) up to 1 s.  Once there, the lower half is left out: that bounds the
- * attempts during a long outage to 40 in 30 s and still finds the server within
- * a second.  Refusals may lock an account, so they wait longer, 0.5 to 5 s.
- */
-int64_t
-dbpool__backoff(uint32_t failures, bool refused, uint64_t random)
-{
-	int64_t most = refused ? 5 * NS_PER_S : NS_PER_S;
-	int64_t ceiling = most;
-	int64_t floor = 0;
-	int64_t first = (refused ? 1000 : 50) * NS_PER_MS;
-
-	if (failures < 10 && (first << failures) < most)
-		ceiling = first << failures;
-	if (refused || ceiling == most)
-		floor = ceiling / 2;
-	return floor + (int64_t) (random % (uint64_t) (ceiling - floor + 1));
-}
-
 static PGconn *
 start(const dbpool_config *config)
 {

@@ -167,7 +167,20 @@ typedef struct dbpool_stats
 	uint64_t execs;				/* dbpool_exec calls */
 	uint64_t exec_errors;		/* of these failed, deadlines included */
 	uint64_t exec_timeouts;		/* of these by deadline */
+
+	uint64_t breaker_state;	  /* DBPOOL_BREAKER_*, a gauge */
+	uint64_t outage_ms;		  /* how long it has been open, a gauge */
+	uint64_t connect_ceiling; /* connections the server had room for when it last
+							   * gave 53300, a gauge; 0 = no ceiling */
+	uint64_t breaker_opened;  /* times it opened */
+	uint64_t too_many;		  /* connects that ended in 53300 */
+	uint64_t failed_fast;	  /* acquires turned away by fail_fast_after_ms */
 } dbpool_stats;
+
+/* dbpool_stats.breaker_state */
+#define DBPOOL_BREAKER_CLOSED 0 /* connects when it needs to */
+#define DBPOOL_BREAKER_OPEN 1	/* connecting failed: one attempt at a time, after pauses */
+#define DBPOOL_BREAKER_RAMP 2	/* the server is back: 1, 2, 4 ... at the same time */
 
 /*
  * One lease that is out: who took it and when.
@@ -246,6 +259,16 @@ dbpool_config *dbpool_config_new(void);
  *							leave session state; always; never		(dirty)
  *							(an open transaction is always rolled back)
  *	connect_limit			attempts at the same time, 1..64		(2)
+ *	fail_fast_after_ms		once the server could not be reached for so long
+ *							and no connection is left, an acquire fails at once
+ *							with ECONNECT instead of at its deadline, but for one
+ *							that waits for the next attempt; 0 = never	(30000)
+ *
+ * Circuit breaker: after a failure to connect one attempt is made at a time, by
+ * whatever waits or for `min`, with random pauses of up to 50, 100, 200, 400, 800 ms,
+ * then 750 to 1000 ms.  The first success lets 1, 2, 4 ... connect at the same
+ * time, up to connect_limit.  53300 (too many connections) while there are some
+ * only keeps the pool at what it has, for 0.5 to 1 s, doubled up to 30 s.
  *
  * reset=dirty goes by the tags of the commands that were sent, raw libpq
  * included; those of unknown commands and all errors count as dirty.  What it
@@ -311,6 +334,7 @@ int dbpool_evict(dbpool_pool *pool, dbpool_error *err);
  *	ETIMEDOUT	none came free in time; the message has the last connect error
  *	EREFUSED	wrong password, no such role or database: at once, if no
  *				connection is left that could serve
+ *	ECONNECT	the server cannot be reached since fail_fast_after_ms
  *	EQUEUEFULL	max connections are there or being made for others, and
  *				max_waiters are waiting already
  *	ECLOSED, EFORK, EINVAL

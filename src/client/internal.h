@@ -57,6 +57,7 @@ struct dbpool_config
 	int64_t		  lifetime_ms;
 	int64_t		  validate_after_idle_ms;
 	int64_t		  connect_limit;
+	int64_t		  fail_fast_after_ms;
 	dbpool__reset reset;
 };
 
@@ -70,6 +71,47 @@ void dbpool__config_clear(dbpool_config *config);
 int dbpool__cpus_quota(const char *root);
 int dbpool__cpus_usable(const char *root);
 int dbpool__pool_size(int cpus);
+
+/* ---- the circuit breaker (breaker.c) ---- */
+
+typedef enum
+{
+	BREAKER_CLOSED, /* connects, up to the limit */
+	BREAKER_OPEN,	/* one prober at a time, after pauses */
+	BREAKER_RAMP	/* the server is back: 1, 2, 4 ... at the same time */
+} dbpool__breaker_state;
+
+/* Guarded by the pool's lock; read and changed by breaker.c, others only read. */
+typedef struct dbpool__breaker
+{
+	dbpool__breaker_state state;
+	bool	 refused;	   /* the last failure was 28xxx or 3D000 */
+	uint32_t limit;		   /* connect_limit */
+	uint32_t allowed;	   /* attempts at the same time, unless OPEN */
+	uint32_t ramp_done;	   /* successes since it was last raised */
+	uint32_t inflight;	   /* attempts on workers now */
+	uint32_t failures;	   /* in a row, one a generation */
+	uint64_t generation;   /* ended by its first failure */
+	int64_t	 lease_ns;	   /* how long a prober is waited for */
+	int64_t	 prober_until; /* end of the prober's lease, 0 = none is out */
+	int64_t	 next_at;	   /* no attempt before */
+	int64_t	 opened_at;	   /* 0 = not open */
+	uint32_t ceiling;	   /* connections the server has room for, 0 = unknown */
+	uint32_t ceiling_step; /* raised by that at the next success */
+	uint32_t ceiling_hits;
+	int64_t	 ceiling_until;
+} dbpool__breaker;
+
+void dbpool__breaker_init(dbpool__breaker *b, uint32_t limit, int64_t lease_ns);
+bool dbpool__breaker_may_start(const dbpool__breaker *b, uint32_t live, int64_t now);
+int64_t	 dbpool__breaker_next(const dbpool__breaker *b, int64_t now);
+uint64_t dbpool__breaker_start(dbpool__breaker *b, int64_t now);
+void dbpool__breaker_succeeded(dbpool__breaker *b, uint32_t live, uint32_t max);
+bool dbpool__breaker_failed(dbpool__breaker *b, uint64_t generation, const char *sqlstate,
+							uint32_t live, int64_t now, uint64_t random);
+void dbpool__breaker_abandoned(dbpool__breaker *b);
+bool dbpool__is_refusal(const char *sqlstate);
+int64_t dbpool__backoff(uint32_t failures, bool refused, uint64_t random);
 
 /* ---- waiters (waiter.c) ---- */
 
@@ -232,17 +274,13 @@ struct dbpool_pool
 	dbpool__cancel *cancel_head;
 	dbpool__cancel *cancel_tail;
 	dbpool__waitq waiters;
-	uint32_t	connects_inflight; /* on workers now */
-	uint32_t	connects_allowed;  /* 1 after a failure, then doubling */
 	uint32_t	resets_inflight;
 	uint32_t	cancels_inflight;
 	uint32_t	nworkers;
-	uint32_t	connect_failures; /* in a row */
-	int64_t		grow_at;		  /* maintenance: look for waiters again, or never */
-	int64_t		next_connect_at;  /* none starts before: backoff */
-	bool		refused;		  /* the last failure was 28xxx or 3D000 */
-	dbpool_error connect_error;	  /* the last failure; code OK if none */
-	dbpool_stats stats;			  /* counters only */
+	int64_t		grow_at;	 /* maintenance: look for waiters again, or never */
+	dbpool__breaker breaker; /* when to connect */
+	dbpool_error connect_error; /* the last failure; code OK if none */
+	dbpool_stats stats;		 /* counters only */
 
 	dbpool__slot slots[];
 };
@@ -291,8 +329,6 @@ void dbpool__thread_ended(dbpool_pool *pool); /* pool.c; unlocks */
 void dbpool__queue_cancel(dbpool_pool *pool, PGcancel *handle, dbpool__slot *slot);
 PGconn *dbpool__connect(dbpool_pool *pool, dbpool__slot *slot, dbpool_error *err); /* connect.c */
 bool dbpool__connect_sqlstate(const char *text, char *sqlstate, char *message, size_t size);
-bool dbpool__is_refusal(const char *sqlstate);
-int64_t dbpool__backoff(uint32_t failures, bool refused, uint64_t random);
 
 int	 dbpool__lease_usable(dbpool_pool *pool, const dbpool__slot *slot, dbpool_error *err);
 int	 dbpool__lease_lock(dbpool_lease lease, dbpool__slot **slot, dbpool_error *err); /* lease.c */

@@ -69,6 +69,35 @@ timeout_error(const dbpool_pool *pool, dbpool_error *err)
 }
 
 /*
+ * Is it known that waiting is in vain?  A refusal is passed on until it is
+ * time to try again, an outage once it has lasted fail_fast_after_ms.  When the next
+ * attempt is due somebody has to wait, as nobody connects for no one.  Called
+ * with the breaker open and nothing live; lock held.
+ */
+static int
+known_failure(dbpool_pool *pool, dbpool_error *err)
+{
+	const dbpool__breaker *b = &pool->breaker;
+	int64_t				   now = dbpool__now();
+	int64_t				   patience = pool->config.fail_fast_after_ms * NS_PER_MS;
+	bool				   due = now >= b->next_at && pool->waiters.n == 0;
+
+	if (b->refused)
+	{
+		if (due || b->inflight > 0)
+			return DBPOOL_OK;
+		pool->stats.refused++;
+	}
+	else
+	{
+		if (patience == 0 || now - b->opened_at < patience || (due && b->inflight == 0))
+			return DBPOOL_OK;
+		pool->stats.failed_fast++;
+	}
+	return dbpool__copy_error(err, &pool->connect_error);
+}
+
+/*
  * Stand in the queue.  Lock held on entry, released here.
  */
 static int
@@ -137,14 +166,11 @@ dbpool_acquire_at(dbpool_pool *pool, int64_t deadline, dbpool_lease *lease, dbpo
 			pthread_mutex_unlock(&pool->lock);
 			return dbpool__ok(err);
 		}
-		/* a refusal is passed on until it is time to try again */
-		if (pool->refused && dbpool__live(pool) == 0 && pool->connects_inflight == 0 &&
-			dbpool__now() < pool->next_connect_at)
-		{
-			pool->stats.refused++;
-			code = dbpool__copy_error(err, &pool->connect_error);
-		}
+		if (pool->breaker.state == BREAKER_OPEN && dbpool__live(pool) == 0)
+			code = known_failure(pool, err);
 	}
+	else if (pool->breaker.state == BREAKER_OPEN && dbpool__live(pool) == 0)
+		code = known_failure(pool, err);
 	if (code == DBPOOL_OK && deadline == DBPOOL_DEADLINE_DEFAULT)
 		deadline = dbpool_deadline_ms(pool->config.acquire_timeout_ms);
 	if (code == DBPOOL_OK && deadline <= DBPOOL_DEADLINE_NOW)

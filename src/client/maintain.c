@@ -198,12 +198,14 @@ dbpool__maintenance_main(void *arg)
 		if (pool->grow_at < until)
 			until = pool->grow_at;
 		n = gather_lingering(pool, now, &until);
-		if (pool->connectq.head != NULL && pool->connect_failures > 0)
+		if (pool->connectq.head != NULL)
 		{
-			if (now >= pool->next_connect_at)
+			int64_t next = dbpool__breaker_next(&pool->breaker, now);
+
+			if (dbpool__breaker_may_start(&pool->breaker, dbpool__live(pool), now))
 				pthread_cond_broadcast(&pool->work_cond);
-			else if (pool->next_connect_at < until)
-				until = pool->next_connect_at;
+			if (next < until)
+				until = next;
 		}
 		pool->poll_set[0].fd = pool->wake_fd;
 		pool->poll_set[0].events = POLLIN;

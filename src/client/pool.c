@@ -99,13 +99,11 @@ set_up(dbpool_pool *pool, dbpool_config *config, dbpool_error *err)
 	pool->nstate[SLOT_EMPTY] = max;
 	pool->epoch_at = 0;
 	pool->rng = dbpool__seed();
-	pool->connects_allowed = (uint32_t) config->connect_limit;
+	dbpool__breaker_init(&pool->breaker, (uint32_t) config->connect_limit,
+						 config->connect_timeout_ms * NS_PER_MS + NS_PER_S);
 	pool->nworkers = (uint32_t) config->connect_limit + 2;
 	pool->nstarted = 0;
-	pool->connect_failures = 0;
 	pool->grow_at = INT64_MAX;
-	pool->next_connect_at = 0;
-	pool->refused = false;
 	pool->connect_error = (dbpool_error) DBPOOL_ERROR_INIT;
 	memset(&pool->stats, 0, sizeof(pool->stats));
 	pool->poll_set = calloc(max + 1, sizeof(*pool->poll_set));
@@ -268,7 +266,7 @@ dbpool_wait_ready(dbpool_pool *pool, int64_t deadline, dbpool_error *err)
 	{
 		if (pool->closing)
 			code = closed_error(err);
-		else if (pool->refused)
+		else if (pool->breaker.refused)
 			code = dbpool__copy_error(err, &pool->connect_error);
 		else if (!wait_state(pool, deadline))
 			code = dbpool__fail(err, DBPOOL_ETIMEDOUT, DBPOOL_NOT_SENT | DBPOOL_RETRYABLE,

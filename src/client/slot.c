@@ -292,7 +292,7 @@ shortage(dbpool_pool *pool)
 	}
 
 	/* a refused login is tried again only for a caller, never by itself */
-	if (!pool->refused && live + want < (uint64_t) pool->config.min)
+	if (!pool->breaker.refused && live + want < (uint64_t) pool->config.min)
 		want = (uint64_t) pool->config.min - live;
 	return want;
 }
@@ -324,8 +324,8 @@ dbpool__grow(dbpool_pool *pool)
 		want--;
 		room--;
 	}
-	/* with a backoff running, only the maintenance thread knows when to go on */
-	if (pool->connect_failures > 0)
+	/* during a pause only the maintenance thread knows when to go on */
+	if (pool->breaker.state == BREAKER_OPEN || pool->breaker.ceiling > 0)
 		dbpool__wake_maintenance(pool);
 }
 

@@ -14,6 +14,10 @@
 /* The first version of the struct: a caller cannot know a smaller one. */
 #define STATS_LEAST (offsetof(dbpool_stats, exec_timeouts) + sizeof(uint64_t))
 
+_Static_assert(DBPOOL_BREAKER_CLOSED == BREAKER_CLOSED && DBPOOL_BREAKER_OPEN == BREAKER_OPEN &&
+				   DBPOOL_BREAKER_RAMP == BREAKER_RAMP,
+			   "the breaker's states are published as they are");
+
 static int64_t
 age_ms(const dbpool__slot *slot, int64_t now)
 {
@@ -50,6 +54,11 @@ dbpool_pool_stats(dbpool_pool *pool, dbpool_stats *stats, dbpool_error *err)
 	all.closing = pool->nstate[SLOT_CLOSING];
 	all.waiting = pool->waiters.n;
 	all.oldest_lease_ms = 0;
+	all.breaker_state = pool->breaker.state;
+	all.connect_ceiling = pool->breaker.ceiling;
+	all.outage_ms = 0;
+	if (pool->breaker.state == BREAKER_OPEN)
+		all.outage_ms = (uint64_t) (dbpool__now() - pool->breaker.opened_at) / (uint64_t) NS_PER_MS;
 	now = dbpool__coarse();
 	for (uint32_t i = 0; i < (uint32_t) pool->config.max; i++)
 		if (pool->slots[i].state == SLOT_LEASED &&

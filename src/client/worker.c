@@ -10,6 +10,7 @@
  * the slot its next state; it works on it without the lock.
  */
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "internal.h"
@@ -29,8 +30,8 @@ connect_wanted(const dbpool_pool *pool)
 {
 	if (pool->waiters.n > 0)
 		return true;
-	return !pool->refused &&
-		dbpool__live(pool) + pool->connects_inflight < (uint64_t) pool->config.min;
+	return !pool->breaker.refused &&
+		dbpool__live(pool) + pool->breaker.inflight < (uint64_t) pool->config.min;
 }
 
 /* Choose the next job.  Lock held. */
@@ -41,22 +42,19 @@ pick(dbpool_pool *pool)
 		return JOB_RESET;
 	if (pool->closeq.head != NULL)
 		return JOB_CLOSE;
-	while (pool->connectq.head != NULL && pool->connects_inflight < pool->connects_allowed)
+	while (pool->connectq.head != NULL)
 	{
+		dbpool__slot *slot = pool->connectq.head;
+
+		/* if it may not start yet, the maintenance thread wakes us when it may */
 		if (connect_wanted(pool))
 		{
-			/* during a backoff the maintenance thread wakes us when it ends */
-			if (pool->connect_failures > 0 && dbpool__now() < pool->next_connect_at)
+			if (!dbpool__breaker_may_start(&pool->breaker, dbpool__live(pool), dbpool__now()))
 				break;
 			return JOB_CONNECT;
 		}
-		else
-		{
-			dbpool__slot *slot = pool->connectq.head;
-
-			dbpool__list_remove(&pool->connectq, slot);
-			dbpool__slot_empty(pool, slot);
-		}
+		dbpool__list_remove(&pool->connectq, slot);
+		dbpool__slot_empty(pool, slot);
 	}
 	if (pool->cancel_head != NULL && pool->cancels_inflight == 0)
 		return JOB_CANCEL;
@@ -108,21 +106,24 @@ finish(dbpool_pool *pool, dbpool__slot *slot, PGconn *conn)
 }
 
 static void
-connect_failed(dbpool_pool *pool, const dbpool_error *err)
+connect_failed(dbpool_pool *pool, uint64_t attempt, const dbpool_error *err)
 {
+	dbpool__breaker *b = &pool->breaker;
+
 	if (err->code == DBPOOL_ECLOSED)
+	{
+		dbpool__breaker_abandoned(b);
 		return;
+	}
 	pool->stats.connects_failed++;
+	pool->stats.too_many += strcmp(err->sqlstate, "53300") == 0;
 	pool->connect_error = *err;
-	pool->refused = err->code == DBPOOL_EREFUSED;
-	pool->next_connect_at =
-		dbpool__after(dbpool__now(), dbpool__backoff(pool->connect_failures, pool->refused,
-													 dbpool__random(&pool->rng)));
-	pool->connect_failures++;
-	pool->connects_allowed = 1;
+	pool->stats.breaker_opened +=
+		dbpool__breaker_failed(b, attempt, err->sqlstate, dbpool__live(pool), dbpool__now(),
+							   dbpool__random(&pool->rng));
 
 	/* no repetition mends it, and nothing is left that could serve them */
-	if (pool->refused && dbpool__live(pool) == 0 && pool->connects_inflight == 0)
+	if (b->refused && dbpool__live(pool) == 0 && b->inflight == 0)
 		dbpool__fail_waiters(pool, err);
 }
 
@@ -132,18 +133,11 @@ connect_succeeded(dbpool_pool *pool, dbpool__slot *slot, PGconn *conn, uint64_t 
 	int64_t lifetime = pool->config.lifetime_ms * NS_PER_MS;
 
 	pool->stats.connects_ok++;
-	pool->connect_failures = 0;
-	pool->refused = false;
-	pool->next_connect_at = 0;
+	/* the slot is not live yet */
+	dbpool__breaker_succeeded(&pool->breaker, dbpool__live(pool) + 1, (uint32_t) pool->config.max);
 	pool->connect_error.code = DBPOOL_OK;
-	if (pool->connects_allowed < (uint32_t) pool->config.connect_limit)
-	{
-		/* ramp up: 1, 2, 4 ... after a failure */
-		pool->connects_allowed *= 2;
-		if (pool->connects_allowed > (uint32_t) pool->config.connect_limit)
-			pool->connects_allowed = (uint32_t) pool->config.connect_limit;
+	if (pool->connectq.head != NULL)
 		pthread_cond_broadcast(&pool->work_cond);
-	}
 	slot->conn = conn;
 	slot->epoch = epoch;
 	slot->backend_pid = PQbackendPID(conn);
@@ -159,21 +153,20 @@ do_connect(dbpool_pool *pool)
 {
 	dbpool__slot	 *slot = pool->connectq.head;
 	uint64_t		  epoch = pool->epoch;
+	uint64_t		  attempt = dbpool__breaker_start(&pool->breaker, dbpool__now());
 	_Atomic uint32_t *wake;
 	dbpool_error	  err = DBPOOL_ERROR_INIT;
 	PGconn			 *conn;
 
 	dbpool__list_remove(&pool->connectq, slot);
-	pool->connects_inflight++;
 	pool->stats.connects_started++;
 	pthread_mutex_unlock(&pool->lock);
 	conn = dbpool__connect(pool, slot, &err);
 	pthread_mutex_lock(&pool->lock);
-	pool->connects_inflight--;
 	if (err.code != DBPOOL_OK)
 	{
 		dbpool__slot_set(pool, slot, SLOT_CLOSING);
-		connect_failed(pool, &err);
+		connect_failed(pool, attempt, &err);
 		/* for the backoff, and for others in wait_ready */
 		dbpool__wake_maintenance(pool);
 		pthread_cond_broadcast(&pool->state_cond);
