@@ -51,7 +51,16 @@ SET dbutil.service = 'track_facts';
 SELECT i AS track_none FROM track_fa WHERE i = 4 OR i = 4;
 SET dbutil.service = 'track_looks';
 SELECT query, calls, first_seen < stats_since AS seen_before, min_exec_time > 0 AS min FROM dbutil.statements WHERE queryid = :qid;
-SELECT statements, calls FROM dbutil.reset_statements('no such service');
+-- a service that there is not: nothing is reset, and a warning tells what was meant
+SELECT statements, calls FROM dbutil.reset_statements('track_fact');
+SELECT statements, calls FROM dbutil.reset_statements(service => repeat('no such service', 10));
+SELECT statements, calls FROM dbutil.reset_statements('');
+SELECT statements, calls FROM dbutil.reset_statements('<other>');
+-- a name is compared as it is stored: printable ASCII, 63 bytes
+SET dbutil.service = E'track_f\u00e4cts';
+SELECT 1 AS umlaut;
+SET dbutil.service = 'track_looks';
+SELECT statements, calls FROM dbutil.reset_statements(E'track_f\u00e4cts');
 SELECT statements, calls FROM dbutil.reset_statements(userid => 1);
 SELECT statements > 0 AS statements FROM dbutil.reset_statements(dbid => (SELECT oid FROM pg_database WHERE datname = current_database()));
 CREATE ROLE regress_track_facts;

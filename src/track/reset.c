@@ -20,6 +20,7 @@
 #include "funcapi.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
+#include "utils/varlena.h"
 
 PG_FUNCTION_INFO_V1(dbutil_reset_statements);
 PG_FUNCTION_INFO_V1(dbutil_pg_stat_statements_reset);
@@ -37,6 +38,68 @@ typedef struct Reset
 	int64		calls;
 	int64		errors;
 } Reset;
+
+/*
+ * The service whose name is most like this one, NULL if none is.  Names are
+ * never taken away or changed, so those below nservices are read without the lock.
+ */
+static const char *
+nearest_service(const char *name, int nservices)
+{
+	const char *nearest = NULL;
+	int			length = strlen(name);
+	int			best = length / 2;	/* with more to change it is another word */
+
+	for (int i = 0; i < nservices && best > 0; i++)
+	{
+		const char *service = dbu_track_services[i];
+		int			distance = varstr_levenshtein_less_equal(name, length, service, strlen(service),
+															 1, 1, 1, best, true);
+
+		if (distance > best || (nearest != NULL && distance == best))
+			continue;
+		nearest = service;
+		best = distance;
+	}
+	return nearest;
+}
+
+/* A WARNING if there is no such service: what resets it may run before it first connects. */
+static void
+warn_of_unknown_service(const char *name)
+{
+	const char *nearest;
+	int			nservices;
+	bool		known = false;
+
+	LWLockAcquire(&dbu_track_shared->lock, LW_SHARED);
+	nservices = dbu_track_shared->nservices;
+	LWLockRelease(&dbu_track_shared->lock);
+	for (int i = 0; i < nservices && !known; i++)
+		known = strcmp(dbu_track_services[i], name) == 0;
+	if (known)
+		return;
+	nearest = nearest_service(name, nservices);
+	ereport(WARNING,
+			(errcode(ERRCODE_UNDEFINED_OBJECT),
+			 errmsg("service \"%s\" is not known to tracking", name),
+			 nearest != NULL ? errhint("Perhaps you meant the service \"%s\".", nearest) :
+			 errhint("The view dbutil.services lists those that are.")));
+}
+
+/* A service as it is stored; NULL: any. */
+static char *
+service_argument(FunctionCallInfo fcinfo, int n)
+{
+	char	   *name;
+
+	if (PG_ARGISNULL(n))
+		return NULL;
+	name = palloc(NAMEDATALEN);
+	strlcpy(name, text_to_cstring(PG_GETARG_TEXT_PP(n)), NAMEDATALEN);
+	dbu_track_clean_name(name, name);
+	return name;
+}
 
 static bool
 matches(const Reset *reset, const StatementKey *key)
@@ -103,7 +166,7 @@ dbutil_reset_statements(PG_FUNCTION_ARGS)
 	bool		nulls[4] = {0};
 	TimestampTz now = GetCurrentTimestamp();
 	Reset		reset = {
-		.service = PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0)),
+		.service = service_argument(fcinfo, 0),
 		.username = PG_ARGISNULL(1) ? InvalidOid : PG_GETARG_OID(1),
 		.database = PG_ARGISNULL(2) ? InvalidOid : PG_GETARG_OID(2),
 		.query_id = PG_ARGISNULL(3) ? 0 : (uint64) PG_GETARG_INT64(3),
@@ -115,6 +178,8 @@ dbutil_reset_statements(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("dbutil.reset_statements must return a row")));
+	if (reset.service != NULL)
+		warn_of_unknown_service(reset.service);
 
 	LWLockAcquire(&dbu_track_shared->lock, LW_EXCLUSIVE);
 	reset_statements(&reset, now);

@@ -238,7 +238,7 @@ CREATE FUNCTION dbutil.reset_statements(service text DEFAULT NULL, userid oid DE
 	AS 'MODULE_PATHNAME', 'dbutil_reset_statements';
 REVOKE EXECUTE ON FUNCTION dbutil.reset_statements(text, oid, oid, bigint, boolean) FROM PUBLIC;
 COMMENT ON FUNCTION dbutil.reset_statements(text, oid, oid, bigint, boolean) IS
-	'forget what was counted of the statements, and their errors, that agree with all arguments that are neither NULL nor 0; with minmax_only just the shortest and longest times. Returns how many statements that were, and the calls and errors that it took away, so that calls + calls_dropped + those cleared are all that were executed. Transactions and losses stay. Error: 55000 without preload';
+	'forget what was counted of the statements, and their errors, that agree with all arguments that are neither NULL nor 0; a service that is not known resets nothing, with a WARNING (42704) that names the one most like it; with minmax_only just the shortest and longest times. Returns how many statements that were, and the calls and errors that it took away, so that calls + calls_dropped + those cleared are all that were executed. Transactions and losses stay. Error: 55000 without preload';
 
 -- track: what tools expect of pg_stat_statements 1.10
 
