@@ -13,12 +13,12 @@
 #include "bulk/bulk.h"
 #include "core/errors.h"
 
+#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "executor/instrument.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
-#include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
@@ -62,6 +62,8 @@ dbu_bulk_call_begin(DbuBulkOp op, Oid relid)
 	call->rows_expected = -1;
 	call->mcxt = CurrentMemoryContext;
 	call->target = dbu_bulk_target_load(relid, op);
+	if (call->target->relkind == RELKIND_FOREIGN_TABLE)
+		dbu_bulk_check_foreign(relid, op);
 	call->res.complete = true;
 	return call;
 }
@@ -98,7 +100,7 @@ open_rows(DbuBulkCall *call, FunctionCallInfo fcinfo)
 		/* json and text hold the same thing: a varlena that is JSON */
 		char	   *json = TextDatumGetCString(rows);
 
-		rows = DirectFunctionCall1(jsonb_in, CStringGetDatum(json));
+		rows = dbu_bulk_jsonb_in(json);
 		pfree(json);
 		type = JSONBOID;
 	}
@@ -160,6 +162,8 @@ dbu_bulk_call(FunctionCallInfo fcinfo, DbuBulkOp op,
 
 	call = dbu_bulk_call_begin(op, PG_GETARG_OID(0));
 	options(call, fcinfo);
+	if (call->target->relkind == RELKIND_FOREIGN_TABLE && call->opt.missing == DBU_MISSING_INSERT)
+		dbu_bulk_check_foreign(call->target->relid, DBU_BULK_INSERT);
 	source = open(call, fcinfo);
 	dbu_bulk_run_call(call, source, flush);
 

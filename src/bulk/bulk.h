@@ -7,6 +7,7 @@
  *
  *		options.c	arguments (or bulk_explain's jsonb) -> DbuBulkOptions
  *		target.c	catalog facts of the target -> DbuTarget
+ *		limits.c	what cannot be written whatever the rows are: a clear refusal
  *		key.c		the key: its columns, operators, index -> DbuKey
  *		rows.c		array elements -> Datums of the target's column types
  *		json.c		the same for jsonb
@@ -348,6 +349,11 @@ extern const DbuColumn *dbu_bulk_target_column(const DbuTarget *target,
 extern const DbuColumn *dbu_bulk_target_find(const DbuTarget *target, const char *name);
 pg_noreturn extern void dbu_bulk_error_unknown(const DbuTarget *target, const char *name,
 												   const char *what);
+
+/* limits.c */
+extern void dbu_bulk_check_foreign(Oid relid, DbuBulkOp op);
+extern Datum dbu_bulk_jsonb_in(char *json);
+extern void dbu_bulk_check_row_size(TupleDesc desc, const Datum *values, const bool *nulls, int64 ord);
 
 /* key.c */
 extern void dbu_bulk_key_resolve(DbuBulkCall *call);

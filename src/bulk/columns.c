@@ -11,6 +11,7 @@
 #include "funcapi.h"
 #include "utils/array.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 
 typedef struct Columns
 {
@@ -19,6 +20,8 @@ typedef struct Columns
 	Datum	   *values;
 	bool	   *nulls;
 	HeapTuple	row;			/* the last one handed out */
+	bool		large;			/* all arrays together are more than a row can be */
+	int64		ord;			/* of that row, from 1 */
 } Columns;
 
 static bool
@@ -31,6 +34,9 @@ next_row(DbuTuples *tuples, HeapTuple *tuple)
 		if (!array_iterate(columns->iterators[i], &columns->values[i], &columns->nulls[i]))
 			return false;
 	}
+	columns->ord++;
+	if (columns->large)
+		dbu_bulk_check_row_size(tuples->desc, columns->values, columns->nulls, columns->ord);
 	if (columns->row != NULL)
 		heap_freetuple(columns->row);
 	columns->row = heap_form_tuple(tuples->desc, columns->values, columns->nulls);
@@ -44,6 +50,7 @@ dbu_bulk_tuples_of_columns(const char *const *names, int n, const Oid *types, co
 {
 	DbuTuples  *tuples = palloc0(sizeof(DbuTuples));
 	Columns    *columns = palloc0(sizeof(Columns));
+	Size		total = 0;
 	int			length = 0;
 
 	columns->n = n;
@@ -68,10 +75,12 @@ dbu_bulk_tuples_of_columns(const char *const *names, int n, const Oid *types, co
 							length, names[0], items, names[i]),
 					 errhint("Give a value, or NULL, for each row in each array.")));
 		length = items;
+		total += VARSIZE(array);
 		TupleDescInitEntry(tuples->desc, i + 1, names[i], ARR_ELEMTYPE(array), -1, 0);
 		TupleDescInitEntryCollation(tuples->desc, i + 1, get_typcollation(ARR_ELEMTYPE(array)));
 		columns->iterators[i] = array_create_iterator(array, 0, NULL);
 	}
+	columns->large = !AllocSizeIsValid(total);
 	tuples->desc = BlessTupleDesc(tuples->desc);
 	tuples->next = next_row;
 	tuples->columns = columns;
