@@ -11,6 +11,7 @@
 #include "core/histogram.h"
 
 #include <math.h>
+#include <string.h>
 
 #define UNITS_PER_US 8.0
 #define MAX_UNITS ((UINT64_C(1) << 36) - 1)
@@ -67,6 +68,17 @@ dbu_histogram_merge(DbuHistogram *into, const DbuHistogram *from)
 {
 	for (int i = 0; i < DBU_HISTOGRAM_BUCKETS; i++)
 		into->count[i] += from->count[i];
+}
+
+void
+dbu_histogram_copy(DbuHistogram *to, const DbuHistogram *from, double min_ms, double max_ms)
+{
+	int			first = bucket_of(min_ms);
+	int			last = bucket_of(max_ms);
+
+	memset(to, 0, sizeof(*to));
+	if (first <= last)
+		memcpy(&to->count[first], &from->count[first], (last - first + 1) * sizeof(to->count[0]));
 }
 
 bool

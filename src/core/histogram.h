@@ -31,6 +31,13 @@ typedef struct DbuHistogram
 extern void dbu_histogram_add(DbuHistogram *h, double ms);
 extern void dbu_histogram_merge(DbuHistogram *into, const DbuHistogram *from);
 
+/*
+ * A copy of all that was counted from min_ms to max_ms, the bounds of what from
+ * holds; cheaper than one of the whole.
+ */
+extern void dbu_histogram_copy(DbuHistogram *to, const DbuHistogram *from,
+							   double min_ms, double max_ms);
+
 /* Bounds of a bucket in microseconds; the last one has no upper bound (0). */
 extern double dbu_histogram_lower_us(int bucket);
 extern double dbu_histogram_upper_us(int bucket);

@@ -3,21 +3,20 @@
  * statement_views.c
  *	  The function under dbutil.statements.
  *
- * What is to be shown is copied into local memory under the lock held shared,
- * each entry's counters under its spinlock, so that one look at a view sees
- * each entry once.  Rows are built after that: whose texts and identifiers may
- * be seen (core/access.h) is answered by catalogs, which are not to be read
- * under the lock.
+ * Entries are read by look.c, and rows are built of its copies while no lock is
+ * held: whose texts and identifiers may be seen (core/access.h) is answered by
+ * catalogs, which are not to be read under it.
+ *
+ * Scrapers read all entries every few seconds, so what is the same in most rows
+ * (the service's name, the operation, a zero) is made once.
  *
  *-------------------------------------------------------------------------
  */
 #include "core/compat.h"
 #include "core/access.h"
 #include "core/errors.h"
-#include "core/shmem.h"
-#include "track/track.h"
+#include "track/look.h"
 
-#include <float.h>
 #include <math.h>
 
 #include "catalog/pg_type.h"
@@ -36,23 +35,14 @@ PG_FUNCTION_INFO_V1(dbutil_statements);
 
 static const double fractions[NPERCENTILES] = {0.50, 0.90, 0.95, 0.99};
 
-/* What a row of dbutil.statements() is made of. */
-typedef struct StatementRow
+/* What rows share, made once for a look. */
+typedef struct SharedDatums
 {
-	StatementKey key;
-	CmdType		operation;
-	int			nrelations;
-	Oid			relations[STATEMENT_RELATIONS];
-	char	   *text;			/* NULL: none, or none asked for */
-	char	   *tags;			/* NULL: none, or none asked for */
-	int32		encoding;
-	TimestampTz first_seen;
-	TimestampTz stats_since;
-	TimestampTz minmax_since;
-	StatementCounters counters;
-	bool		has_percentiles;
-	double		percentiles[NPERCENTILES];
-} StatementRow;
+	MemoryContext context;
+	Datum	   *services;		/* 0: not made yet */
+	Datum		operations[CMD_NOTHING + 1];
+	Datum		zero;			/* numeric */
+} SharedDatums;
 
 static const char *
 operation_word(CmdType operation)
@@ -76,6 +66,28 @@ operation_word(CmdType operation)
 	}
 }
 
+static Datum
+shared_text(SharedDatums *shared, Datum *place, const char *string)
+{
+	if (*place == (Datum) 0)
+	{
+		MemoryContext caller = MemoryContextSwitchTo(shared->context);
+
+		*place = CStringGetTextDatum(string);
+		MemoryContextSwitchTo(caller);
+	}
+	return *place;
+}
+
+static void
+make_shared(SharedDatums *shared)
+{
+	memset(shared, 0, sizeof(*shared));
+	shared->context = CurrentMemoryContext;
+	shared->services = palloc0(mul_size(dbu_track_max_services, sizeof(Datum)));
+	shared->zero = dbu_track_uint64_datum(0);
+}
+
 /* A text of another database, which may have another encoding. */
 static void
 make_valid(char *text, int encoding)
@@ -88,76 +100,6 @@ make_valid(char *text, int encoding)
 		if (IS_HIGHBIT_SET(*c))
 			*c = '?';
 	}
-}
-
-static void
-copy_row(StatementRow *row, StatementEntry *entry, bool texts)
-{
-	bool		whole;
-
-	row->key = entry->key;
-	row->operation = entry->operation;
-	row->nrelations = entry->nrelations;
-	memcpy(row->relations, entry->relations, sizeof(row->relations));
-	row->encoding = entry->encoding;
-	row->first_seen = entry->first_seen;
-	row->stats_since = entry->stats_since;
-	row->minmax_since = entry->minmax_since;
-	row->text = row->tags = NULL;
-	if (texts && DsaPointerIsValid(entry->text))
-	{
-		char	   *place = dsa_get_address(dbu_shmem_dsa(), entry->text);
-
-		row->text = pnstrdup(place, entry->text_length);
-		if (entry->tags_length > 0)
-			row->tags = pnstrdup(place + entry->text_length + 1, entry->tags_length);
-	}
-	/* bounds that were reset are those of a part only */
-	whole = entry->minmax_since == entry->stats_since;
-	SpinLockAcquire(&entry->mutex);
-	row->counters = entry->counters;
-	/* pure arithmetic, and shorter than a copy of the histogram */
-	row->has_percentiles =
-		dbu_histogram_percentiles(&entry->histogram, whole ? entry->counters.exec.min : 0,
-								  whole ? entry->counters.exec.max : DBL_MAX,
-								  fractions, NPERCENTILES, row->percentiles);
-	SpinLockRelease(&entry->mutex);
-}
-
-/* A copy of all entries as of one moment, palloc'd. */
-static StatementRow *
-copy_statements(bool texts, int *count)
-{
-	StatementRow *rows;
-	int			room = 64;
-	int			n = 0;
-
-	(void) dbu_shmem_dsa();
-	rows = palloc(room * sizeof(StatementRow));
-	LWLockAcquire(&dbu_track_shared->lock, LW_SHARED);
-	while (dbu_track_shared->used_entries > room)
-	{
-		/* a large allocation takes its time: not under the lock */
-		room = dbu_track_shared->used_entries + dbu_track_shared->used_entries / 8 + 64;
-		LWLockRelease(&dbu_track_shared->lock);
-		pfree(rows);
-		rows = palloc_extended(mul_size(room, sizeof(StatementRow)), MCXT_ALLOC_HUGE);
-		LWLockAcquire(&dbu_track_shared->lock, LW_SHARED);
-	}
-	for (int b = 0; b < dbu_track_nbuckets; b++)
-	{
-		for (int32 i = dbu_track_buckets[b]; i >= 0; i = dbu_track_entries[i].next)
-		{
-			const StatementCounters *c = &dbu_track_entries[i].counters;
-
-			/* one that was reset shows again when it is counted again */
-			if (c->calls > 0 || c->errors > 0)
-				copy_row(&rows[n++], &dbu_track_entries[i], texts);
-		}
-	}
-	LWLockRelease(&dbu_track_shared->lock);
-	*count = n;
-	return rows;
 }
 
 static int
@@ -213,12 +155,14 @@ put_buffers(Datum *values, const StatementCounters *c)
 
 /* Who ran what: what other roles may not see is hidden. */
 static int
-put_identity(Datum *values, bool *nulls, StatementRow *row, bool texts, bool visible)
+put_identity(Datum *values, bool *nulls, SharedDatums *shared, DbuTrackRow *row, bool texts,
+			 bool visible)
 {
 	int			n = 0;
 	Datum		relations[STATEMENT_RELATIONS];
 
-	values[n++] = CStringGetTextDatum(dbu_track_services[row->key.service]);
+	values[n++] = shared_text(shared, &shared->services[row->key.service],
+							  dbu_track_services[row->key.service]);
 	values[n++] = ObjectIdGetDatum(row->key.database);
 	values[n++] = ObjectIdGetDatum(row->key.username);
 	values[n++] = BoolGetDatum(row->key.toplevel);
@@ -229,7 +173,8 @@ put_identity(Datum *values, bool *nulls, StatementRow *row, bool texts, bool vis
 		make_valid(row->text, row->encoding);
 	values[n] = nulls[n] ? (Datum) 0 : CStringGetTextDatum(visible ? row->text : DBU_HIDDEN_TEXT);
 	n++;
-	values[n++] = CStringGetTextDatum(operation_word(row->operation));
+	values[n++] = shared_text(shared, &shared->operations[row->operation],
+							  operation_word(row->operation));
 	for (int i = 0; i < row->nrelations; i++)
 		relations[i] = ObjectIdGetDatum(row->relations[i]);
 	nulls[n] = !visible || row->nrelations == 0;
@@ -262,12 +207,16 @@ put_cpu(Datum *values, bool *nulls, const StatementCounters *c)
 #define STATEMENT_COLUMNS 60
 
 static void
-put_statement(ReturnSetInfo *rsinfo, StatementRow *row, bool texts, bool visible)
+put_statement(ReturnSetInfo *rsinfo, SharedDatums *shared, DbuTrackRow *row, bool texts,
+			  bool visible)
 {
 	StatementCounters *c = &row->counters;
 	Datum		values[STATEMENT_COLUMNS];
 	bool		nulls[STATEMENT_COLUMNS] = {0};
-	int			n = put_identity(values, nulls, row, texts, visible);
+	double		percentiles[NPERCENTILES];
+	bool		any = dbu_histogram_percentiles(&row->histogram, row->min_ms, row->max_ms,
+												fractions, NPERCENTILES, percentiles);
+	int			n = put_identity(values, nulls, shared, row, texts, visible);
 
 	values[n++] = Int64GetDatum(c->plans);
 	n += put_times(values + n, &c->plan, c->plans);
@@ -281,13 +230,13 @@ put_statement(ReturnSetInfo *rsinfo, StatementRow *row, bool texts, bool visible
 	n += put_times(values + n, &c->exec, c->calls);
 	for (int p = 0; p < NPERCENTILES; p++)
 	{
-		nulls[n] = !row->has_percentiles;
-		values[n++] = row->has_percentiles ? Float8GetDatum(row->percentiles[p]) : (Datum) 0;
+		nulls[n] = !any;
+		values[n++] = any ? Float8GetDatum(percentiles[p]) : (Datum) 0;
 	}
 	n += put_buffers(values + n, c);
 	values[n++] = Int64GetDatum(c->wal.wal_records);
 	values[n++] = Int64GetDatum(c->wal.wal_fpi);
-	values[n++] = dbu_track_uint64_datum(c->wal.wal_bytes);
+	values[n++] = c->wal.wal_bytes == 0 ? shared->zero : dbu_track_uint64_datum(c->wal.wal_bytes);
 	n += put_jit(values + n, &c->jit);
 	n += put_cpu(values + n, nulls + n, c);
 	values[n++] = TimestampTzGetDatum(row->first_seen);
@@ -302,32 +251,37 @@ dbutil_statements(PG_FUNCTION_ARGS)
 {
 	bool		texts = PG_GETARG_BOOL(0);
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	MemoryContext per_row;
-	MemoryContext caller;
-	StatementRow *rows;
-	int			count;
+	MemoryContext per_batch;
+	DbuTrackLook look;
+	SharedDatums shared;
 	Oid			last_owner = InvalidOid;
 	bool		visible = false;
 
 	dbu_require_preload("dbutil.statements");
 	InitMaterializedSRF(fcinfo, 0);
-	rows = copy_statements(texts, &count);
-
-	per_row = AllocSetContextCreate(CurrentMemoryContext, "dbutil statement row",
-									ALLOCSET_DEFAULT_SIZES);
-	caller = MemoryContextSwitchTo(per_row);
-	for (int i = 0; i < count; i++)
+	make_shared(&shared);
+	dbu_track_look_begin(&look, texts);
+	per_batch = AllocSetContextCreate(CurrentMemoryContext, "dbutil statement rows",
+									  ALLOCSET_DEFAULT_SIZES);
+	while (dbu_track_look_next(&look))
 	{
-		CHECK_FOR_INTERRUPTS();
-		if (rows[i].key.username != last_owner)
+		MemoryContext caller = MemoryContextSwitchTo(per_batch);
+
+		for (int i = 0; i < look.count; i++)
 		{
-			last_owner = rows[i].key.username;
-			visible = dbu_may_see(last_owner);
+			DbuTrackRow *row = &look.rows[i];
+
+			if (row->key.username != last_owner)
+			{
+				last_owner = row->key.username;
+				visible = dbu_may_see(last_owner);
+			}
+			put_statement(rsinfo, &shared, row, texts, visible);
 		}
-		put_statement(rsinfo, &rows[i], texts, visible);
-		MemoryContextReset(per_row);
+		MemoryContextSwitchTo(caller);
+		MemoryContextReset(per_batch);
 	}
-	MemoryContextSwitchTo(caller);
-	MemoryContextDelete(per_row);
+	dbu_track_look_end(&look);
+	MemoryContextDelete(per_batch);
 	return (Datum) 0;
 }

@@ -336,8 +336,6 @@ extern void dbu_track_add_errors(const StatementKey *key, int sqlstate, int64 er
 #define NPERCENTILES 4			/* p50, p90, p95, p99 */
 
 extern Datum dbu_track_uint64_datum(uint64 value);
-extern void dbu_track_copy_counters(StatementEntry *entry, StatementCounters *counters,
-									DbuHistogram *histogram);
 
 /* save.c */
 extern void dbu_track_define_saving(void);

@@ -3,25 +3,18 @@
  * views.c
  *	  The functions under track's views of services, histograms and losses.
  *
- * What is to be shown is copied into local memory under the lock held shared,
- * each entry's counters under its spinlock, so that one look at a view sees
- * each entry once.  Rows are built after that: whose texts and identifiers may
- * be seen (core/access.h) is answered by catalogs, which are not to be read
- * under the lock.
+ * Entries are read by look.c; what is computed from its copies, and whose
+ * identifiers may be seen (core/access.h), comes while no lock is held.
  *
  *-------------------------------------------------------------------------
  */
 #include "core/compat.h"
 #include "core/access.h"
 #include "core/errors.h"
-#include "core/shmem.h"
-#include "track/watch.h"
-
-#include <float.h>
+#include "track/look.h"
 
 #include "fmgr.h"
 #include "funcapi.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/memutils.h"
@@ -44,16 +37,6 @@ dbu_track_uint64_datum(uint64 bytes)
 							ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
 }
 
-/* The caller holds the lock shared. */
-void
-dbu_track_copy_counters(StatementEntry *entry, StatementCounters *counters, DbuHistogram *histogram)
-{
-	SpinLockAcquire(&entry->mutex);
-	*counters = entry->counters;
-	*histogram = entry->histogram;
-	SpinLockRelease(&entry->mutex);
-}
-
 /* NPERCENTILES columns from the n'th on, NULL when there are none. */
 static void
 put_percentiles(Datum *values, bool *nulls, int n, bool valid, const double *percentiles)
@@ -66,62 +49,40 @@ put_percentiles(Datum *values, bool *nulls, int n, bool valid, const double *per
 }
 
 /*
- * One entry's buckets, as dbutil.statement_histogram() copies them; an entry
- * for each (database, role, toplevel) of the same query.
+ * Buckets of one query identifier, merged per service: it has an entry for each
+ * database, role and level.
  */
-typedef struct HistogramCopy
-{
-	StatementKey key;
-	DbuHistogram histogram;
-} HistogramCopy;
-
-/* Buckets of one query identifier, merged per service. */
 Datum
 dbutil_statement_histogram(PG_FUNCTION_ARGS)
 {
 	uint64		query_id = (uint64) PG_GETARG_INT64(0);
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	HistogramCopy *copies;
+	DbuTrackLook look;
 	DbuHistogram *merged;
 	bool	   *seen;
-	int			room = 64;
-	int			n = 0;
 
 	dbu_require_preload("dbutil.statement_histogram");
 	InitMaterializedSRF(fcinfo, 0);
-	copies = palloc(room * sizeof(HistogramCopy));
-
-	LWLockAcquire(&dbu_track_shared->lock, LW_SHARED);
-	for (int b = 0; b < dbu_track_nbuckets; b++)
+	/* no statement has it */
+	if (query_id == 0)
+		return (Datum) 0;
+	merged = palloc_extended(mul_size(dbu_track_max_services, sizeof(DbuHistogram)),
+							 MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	seen = palloc0(mul_size(dbu_track_max_services, sizeof(bool)));
+	dbu_track_look_begin(&look, false);
+	look.query_id = query_id;
+	while (dbu_track_look_next(&look))
 	{
-		for (int32 i = dbu_track_buckets[b]; i >= 0; i = dbu_track_entries[i].next)
+		for (int i = 0; i < look.count; i++)
 		{
-			StatementCounters unused;
-
-			if (dbu_track_entries[i].key.query_id != query_id)
+			/* who may not see the identifier may not ask by it either */
+			if (!dbu_may_see(look.rows[i].key.username))
 				continue;
-			if (n == room)
-			{
-				room *= 2;
-				copies = repalloc_huge(copies, room * sizeof(HistogramCopy));
-			}
-			copies[n].key = dbu_track_entries[i].key;
-			dbu_track_copy_counters(&dbu_track_entries[i], &unused, &copies[n].histogram);
-			n++;
+			dbu_histogram_merge(&merged[look.rows[i].key.service], &look.rows[i].histogram);
+			seen[look.rows[i].key.service] = true;
 		}
 	}
-	LWLockRelease(&dbu_track_shared->lock);
-
-	merged = palloc0(mul_size(dbu_track_max_services, sizeof(DbuHistogram)));
-	seen = palloc0(mul_size(dbu_track_max_services, sizeof(bool)));
-	for (int i = 0; i < n; i++)
-	{
-		/* who may not see the identifier may not ask by it either */
-		if (!dbu_may_see(copies[i].key.username))
-			continue;
-		dbu_histogram_merge(&merged[copies[i].key.service], &copies[i].histogram);
-		seen[copies[i].key.service] = true;
-	}
+	dbu_track_look_end(&look);
 
 	for (int s = 0; s < dbu_track_max_services; s++)
 	{
@@ -151,32 +112,24 @@ typedef struct ServiceSum
 } ServiceSum;
 
 static void
-add_to_service(ServiceSum *sum, StatementEntry *entry)
+add_to_service(ServiceSum *sum, const DbuTrackRow *row)
 {
 	StatementCounters *into = &sum->counters;
-	StatementCounters c;
-	DbuHistogram histogram;
+	const StatementCounters *c = &row->counters;
 
-	dbu_track_copy_counters(entry, &c, &histogram);
-	/* bounds that were reset are those of a part only */
-	if (entry->minmax_since != entry->stats_since)
+	if (c->calls > 0)
 	{
-		c.exec.min = 0;
-		c.exec.max = DBL_MAX;
+		if (into->calls == 0 || row->min_ms < into->exec.min)
+			into->exec.min = row->min_ms;
+		into->exec.max = Max(into->exec.max, row->max_ms);
 	}
-	if (c.calls > 0)
-	{
-		if (into->calls == 0 || c.exec.min < into->exec.min)
-			into->exec.min = c.exec.min;
-		into->exec.max = Max(into->exec.max, c.exec.max);
-	}
-	into->calls += c.calls;
-	into->errors += c.errors;
-	into->rows += c.rows;
-	into->exec.total += c.exec.total;
-	into->plan.total += c.plan.total;
-	into->plan_cache_hits += c.plan_cache_hits;
-	dbu_histogram_merge(&sum->histogram, &histogram);
+	into->calls += c->calls;
+	into->errors += c->errors;
+	into->rows += c->rows;
+	into->exec.total += c->exec.total;
+	into->plan.total += c->plan.total;
+	into->plan_cache_hits += c->plan_cache_hits;
+	dbu_histogram_merge(&sum->histogram, &row->histogram);
 }
 
 /* Statements of each service, percentiles from the merged histograms. */
@@ -184,25 +137,24 @@ Datum
 dbutil_services(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	DbuTrackLook look;
 	ServiceSum *sums;
 
 	dbu_require_preload("dbutil.services");
 	InitMaterializedSRF(fcinfo, 0);
-	sums = palloc0(mul_size(dbu_track_max_services, sizeof(ServiceSum)));
-
-	LWLockAcquire(&dbu_track_shared->lock, LW_SHARED);
-	for (int b = 0; b < dbu_track_nbuckets; b++)
+	sums = palloc_extended(mul_size(dbu_track_max_services, sizeof(ServiceSum)),
+						   MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	dbu_track_look_begin(&look, false);
+	while (dbu_track_look_next(&look))
 	{
-		for (int32 i = dbu_track_buckets[b]; i >= 0; i = dbu_track_entries[i].next)
+		for (int i = 0; i < look.count; i++)
 		{
-			StatementEntry *entry = &dbu_track_entries[i];
-
 			/* the time of a nested statement is in its caller's already */
-			if (entry->key.toplevel)
-				add_to_service(&sums[entry->key.service], entry);
+			if (look.rows[i].key.toplevel)
+				add_to_service(&sums[look.rows[i].key.service], &look.rows[i]);
 		}
 	}
-	LWLockRelease(&dbu_track_shared->lock);
+	dbu_track_look_end(&look);
 
 	for (int s = 0; s < dbu_track_max_services; s++)
 	{

@@ -99,6 +99,17 @@ $load = IPC::Run::start(
 ok($node->poll_query_until('postgres', 'SELECT evictions > 500 FROM dbutil.track_info()'), 'under load');
 is($node->safe_psql('postgres', q{SELECT count(*) FROM (SELECT service, dbid, userid, shape FROM dbutil.transactions()
 		GROUP BY 1, 2, 3, 4 HAVING count(*) > 1) AS twice}), 0, 'no transaction is shown twice');
+# entries give way and come back while a look at the statements goes on
+my ($twice, $without) = (0, 0);
+for (1 .. 30)
+{
+	my ($again, $none) = split /\|/, $node->safe_psql('postgres', q{SELECT count(*) FILTER (WHERE n > 1), count(*) FILTER (WHERE texts < n)
+		FROM (SELECT count(*) AS n, count(query) AS texts FROM dbutil.statements() GROUP BY service, dbid, userid, toplevel, queryid) AS s});
+	$twice += $again;
+	$without += $none;
+}
+is($twice, 0, 'no statement is shown twice');
+is($without, 0, 'and each with its text');
 $load->signal('TERM');
 $load->finish;
 unlike($err, qr/error|abort/i, 'the load saw no error');

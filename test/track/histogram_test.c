@@ -63,6 +63,14 @@ bimodal(void)
 	return uniform() < 0.93 ? 0.04 + 0.02 * uniform() : 8 + 8 * uniform();
 }
 
+/* A median of 1 ms and a long tail, as response times have it. */
+static double
+lognormal(void)
+{
+	/* Box and Muller (1958) */
+	return exp(sqrt(-2.0 * log(1.0 - uniform())) * cos(2.0 * 3.14159265358979 * uniform()));
+}
+
 enum
 {
 	N = 20000
@@ -76,6 +84,7 @@ check_distribution(double (*draw) (void), const char *name)
 	static double got[4];
 	static DbuHistogram all;
 	static DbuHistogram part[2];
+	static DbuHistogram copy;
 	uint64_t	total = 0;
 	int			close = 1;
 	int			same = 1;
@@ -98,6 +107,10 @@ check_distribution(double (*draw) (void), const char *name)
 	}
 	printf("# %s: p50 %g, p90 %g, p95 %g, p99 %g ms\n", name, got[0], got[1], got[2], got[3]);
 	check(close, name);
+
+	memset(&copy, 0xFF, sizeof(copy));
+	dbu_histogram_copy(&copy, &all, ms[0], ms[N - 1]);
+	check(memcmp(&copy, &all, sizeof(all)) == 0, "a copy between the bounds is the whole");
 
 	dbu_histogram_merge(&part[0], &part[1]);
 	for (int i = 0; i < DBU_HISTOGRAM_BUCKETS; i++)
@@ -123,6 +136,7 @@ main(void)
 	check_distribution(log_uniform, "log-uniform: within 10 % of exact");
 	check_distribution(exponential, "exponential: within 10 % of exact");
 	check_distribution(bimodal, "bimodal: within 10 % of exact");
+	check_distribution(lognormal, "lognormal: within 10 % of exact");
 
 	dbu_histogram_add(&single, 3.3);
 	dbu_histogram_percentiles(&single, 3.3, 3.3, fractions, 4, got);
