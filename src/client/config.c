@@ -50,6 +50,8 @@ static const option options[] = {
 	{"reset", OPT_RESET, FIELD(reset), 0, 0, NULL},
 	{"connect_limit", OPT_INT, FIELD(connect_limit), 1, 64, NULL},
 	{"fail_fast_after_ms", OPT_INT, FIELD(fail_fast_after_ms), 0, MS_MAX, NULL},
+	{"retry_attempts", OPT_INT, FIELD(retry_attempts), 1, 100, NULL},
+	{"retry_percent", OPT_INT, FIELD(retry_percent), 0, 1000, NULL},
 };
 
 #define NOPTIONS (sizeof(options) / sizeof(options[0]))
@@ -65,6 +67,8 @@ static const dbpool_config defaults = {
 	.validate_after_idle_ms = 500,
 	.connect_limit = 2,
 	.fail_fast_after_ms = 30000,
+	.retry_attempts = 5,
+	.retry_percent = 10,
 	.reset = RESET_DIRTY,
 };
 

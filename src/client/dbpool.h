@@ -55,7 +55,8 @@ extern "C"
 	X(ECONNLOST, 12, "the connection is lost") \
 	X(EQUERY, 13, "the server reported an error") \
 	X(ELEAKED, 14, "leases were not released") \
-	X(EEND, 15, "no more entries")
+	X(EEND, 15, "no more entries") \
+	X(EABORTED, 16, "the transaction was rolled back")
 
 enum
 {
@@ -70,6 +71,8 @@ enum
 #define DBPOOL_RETRYABLE 0x02u		 /* the same work may succeed if repeated */
 #define DBPOOL_OUTCOME_UNKNOWN 0x04u /* sent, and the result never came */
 #define DBPOOL_TX_ABORTED 0x08u		 /* the transaction it ran in is lost */
+#define DBPOOL_NOT_REPLICATED 0x10u	 /* committed, but somebody cancelled the wait
+									  * for synchronous replication (code is OK) */
 
 /*
  * An error, on the caller's stack: dbpool_error err = DBPOOL_ERROR_INIT;
@@ -119,6 +122,34 @@ typedef struct dbpool_params
 } dbpool_params;
 
 #define DBPOOL_PARAMS_INIT {sizeof(dbpool_params), 0, 0, NULL, NULL, NULL, NULL}
+
+/* dbpool_session.fate: what became of a transaction */
+#define DBPOOL_NOT_BEGUN 0 /* no BEGIN succeeded */
+#define DBPOOL_OPEN 1	   /* under way */
+#define DBPOOL_COMMITTED 2
+#define DBPOOL_ABORTED 3 /* for certain: COMMIT was not sent, or the server said so */
+#define DBPOOL_UNKNOWN 4 /* COMMIT was sent and the answer never came */
+
+/* dbpool_session.flags */
+#define DBPOOL_TX_IDEMPOTENT 0x1u /* to do it twice does no harm: dbpool_transaction
+								   * may repeat it also after DBPOOL_UNKNOWN */
+
+/*
+ * A transaction on a connection of its own, on the caller's stack:
+ *	dbpool_session s = DBPOOL_SESSION_INIT;
+ * Set flags and begin before it begins; the other fields are the pool's, to be
+ * read.  Used by one thread at a time.
+ */
+typedef struct dbpool_session
+{
+	size_t		 size;	   /* sizeof(dbpool_session) */
+	uint32_t	 flags;	   /* in: DBPOOL_TX_* */
+	int			 fate;	   /* DBPOOL_NOT_BEGUN ... DBPOOL_UNKNOWN */
+	const char	*begin;	   /* in: "BEGIN ISOLATION LEVEL SERIALIZABLE", say; NULL = BEGIN */
+	int64_t		 deadline; /* of the whole transaction: pass it to dbpool_exec */
+	dbpool_lease lease;	   /* for dbpool_exec and dbpool_conn; do not release it */
+	uint32_t	 attempts; /* how often it began */
+} dbpool_session;
 
 /*
  * Numbers of a pool, taken at one instant.  Gauges first, then counters
@@ -175,6 +206,13 @@ typedef struct dbpool_stats
 	uint64_t breaker_opened;  /* times it opened */
 	uint64_t too_many;		  /* connects that ended in 53300 */
 	uint64_t failed_fast;	  /* acquires turned away by fail_fast_after_ms */
+
+	uint64_t tx_begun;		  /* transactions of sessions, each attempt */
+	uint64_t tx_committed;	  /* of these ended so */
+	uint64_t tx_aborted;	  /* likewise */
+	uint64_t tx_unknown;	  /* likewise: the connection or the time ran out in COMMIT */
+	uint64_t retries;		  /* attempts beyond the first */
+	uint64_t retries_denied;  /* not made because the retry budget was used up */
 } dbpool_stats;
 
 /* dbpool_stats.breaker_state */
@@ -197,9 +235,11 @@ typedef struct dbpool_lease_info
 #ifdef __cplusplus
 #define DBPOOL_STATS_INIT {sizeof(dbpool_stats)}
 #define DBPOOL_LEASE_INFO_INIT {sizeof(dbpool_lease_info)}
+#define DBPOOL_SESSION_INIT {sizeof(dbpool_session), 0, 0, NULL, 0, DBPOOL_LEASE_INIT, 0}
 #else
 #define DBPOOL_STATS_INIT {.size = sizeof(dbpool_stats)}
 #define DBPOOL_LEASE_INFO_INIT {.size = sizeof(dbpool_lease_info)}
+#define DBPOOL_SESSION_INIT {.size = sizeof(dbpool_session), .lease = DBPOOL_LEASE_INIT}
 #endif
 
 /* ---- deadlines ---- */
@@ -263,6 +303,9 @@ dbpool_config *dbpool_config_new(void);
  *							and no connection is left, an acquire fails at once
  *							with ECONNECT instead of at its deadline, but for one
  *							that waits for the next attempt; 0 = never	(30000)
+ *	retry_attempts			how often one transaction may begin, 1..100	(5)
+ *	retry_percent			retries of the whole pool for 100 transactions,
+ *							0..1000									(10)
  *
  * Circuit breaker: after a failure to connect one attempt is made at a time, by
  * whatever waits or for `min`, with random pauses of up to 50, 100, 200, 400, 800 ms,
@@ -385,6 +428,77 @@ void dbpool_discard(dbpool_lease *lease);
  */
 int dbpool_exec(dbpool_lease lease, int64_t deadline, const char *sql,
 				const dbpool_params *params, PGresult **result, dbpool_error *err);
+
+/* ---- transactions ---- */
+
+/*
+ * Borrow a connection and begin a transaction on it.  `deadline` is that of
+ * the whole transaction, COMMIT included (DEADLINE_DEFAULT: exec_timeout_ms, and
+ * acquire_timeout_ms for the acquire).  A connection found dead by BEGIN is replaced:
+ * nothing was done yet.  Errors: as dbpool_acquire and dbpool_exec; EINVAL if *session
+ * is not fresh or ended, or if `begin` does not begin a transaction.
+ */
+#define dbpool_session_begin(pool, deadline, session, err) \
+	dbpool_session_begin_at((pool), (deadline), (session), (err), __FILE__, __LINE__)
+int dbpool_session_begin_at(dbpool_pool *pool, int64_t deadline, dbpool_session *session,
+							dbpool_error *err, const char *file, int line);
+
+/*
+ * Commit and give the connection back; session->fate says what became of it:
+ *	OK			COMMITTED (err->flags may have NOT_REPLICATED)
+ *	EABORTED	a statement had failed before: ABORTED; sqlstate is that one's
+ *	EQUERY		COMMIT failed, by a deferred constraint, say: ABORTED
+ *	ECONNLOST, ETIMEDOUT	UNKNOWN with OUTCOME_UNKNOWN; ABORTED with NOT_SENT
+ *	EBUSY		a statement is still under way: nothing done, still OPEN
+ *	EINVAL		not open, or a statement had ended the transaction by itself
+ *	ESTALE, EFORK
+ * A wait for synchronous replication that was cancelled is told apart by the
+ * server's warning, for which COMMIT must run with libpq's own notice receiver; a
+ * receiver that the caller has set gets the warning instead.
+ */
+int dbpool_session_commit(dbpool_session *session, dbpool_error *err);
+
+/*
+ * Give up what is still open: the server rolls back, without the caller waiting for
+ * it, and the connection goes back.  Does nothing otherwise, so it may be called
+ * at the end of every path; with GCC and Clang by itself:
+ *	DBPOOL_SCOPED_SESSION s = DBPOOL_SESSION_INIT;
+ */
+void dbpool_session_end(dbpool_session *session);
+
+#if defined(__GNUC__) || defined(__clang__)
+#define DBPOOL_SCOPED_SESSION __attribute__((cleanup(dbpool_session_end))) dbpool_session
+#define DBPOOL_SCOPED_LEASE __attribute__((cleanup(dbpool_release))) dbpool_lease
+#endif
+
+/*
+ * What a transaction does: 0 = commit; anything else = roll back and return
+ * that (positive: DBPOOL_* codes, negative: the caller's own).  `err` is never
+ * NULL.  It may be called several times, so it must not change what it
+ * cannot change again, nor end the transaction itself.
+ */
+typedef int (*dbpool_transaction_fn)(dbpool_session *session, void *arg, dbpool_error *err);
+
+/*
+ * Begin, call fn, commit; and all of it again, on another connection if need be, if
+ * it failed in a way that lets it succeed: 40001, 40P01, a connection lost before
+ * COMMIT was sent, 25006 of a server that became read-only.  Never again after
+ * DBPOOL_UNKNOWN, but for DBPOOL_TX_IDEMPOTENT.  Between two attempts it sleeps at
+ * random up to 5, 10, 20 ... 1000 ms, holding no connection.  It gives up at the
+ * deadline, after retry_attempts, or when the pool's retry budget is used up: each
+ * transaction pays in retry_percent of a retry, the balance is limited to 2 x max,
+ * and 5 are lent at the start.  So a server that fails all gets 1.1 times the
+ * transactions, not more, once there were 50.
+ *
+ * session may be NULL, or a fresh one with flags and begin; it is ended on return.
+ * Errors: of the last attempt, as dbpool_session_begin, fn and dbpool_session_commit;
+ * TX_ABORTED tells that it is aborted, OUTCOME_UNKNOWN that this is unknown.
+ */
+#define dbpool_transaction(pool, deadline, session, fn, arg, err) \
+	dbpool_transaction_at((pool), (deadline), (session), (fn), (arg), (err), __FILE__, __LINE__)
+int dbpool_transaction_at(dbpool_pool *pool, int64_t deadline, dbpool_session *session,
+						  dbpool_transaction_fn fn, void *arg, dbpool_error *err,
+						  const char *file, int line);
 
 /* ---- numbers ---- */
 

@@ -58,6 +58,8 @@ struct dbpool_config
 	int64_t		  validate_after_idle_ms;
 	int64_t		  connect_limit;
 	int64_t		  fail_fast_after_ms;
+	int64_t		  retry_attempts;
+	int64_t		  retry_percent;
 	dbpool__reset reset;
 };
 
@@ -113,6 +115,24 @@ void dbpool__breaker_abandoned(dbpool__breaker *b);
 bool dbpool__is_refusal(const char *sqlstate);
 int64_t dbpool__backoff(uint32_t failures, bool refused, uint64_t random);
 
+/* ---- retries (retry.c) ---- */
+
+/* What retries may still be made; in hundredths of one.  Guarded by the pool's lock. */
+typedef struct dbpool__budget
+{
+	int64_t balance;
+	int64_t most;
+	int64_t percent; /* paid in by each request */
+	int64_t owed;	 /* of what was lent at the start */
+} dbpool__budget;
+
+void	dbpool__budget_init(dbpool__budget *b, int64_t percent, int64_t max);
+void	dbpool__budget_request(dbpool__budget *b);
+bool	dbpool__budget_take(dbpool__budget *b);
+int64_t dbpool__retry_pause(uint32_t attempts, uint64_t random);
+int		dbpool__pause(dbpool_pool *pool, int64_t until, dbpool_error *err);
+int dbpool__retry_wait(dbpool_pool *pool, uint32_t attempts, int64_t deadline, dbpool_error *err);
+
 /* ---- waiters (waiter.c) ---- */
 
 typedef enum
@@ -163,6 +183,8 @@ typedef struct dbpool__session
 	bool evict;		  /* 25006, PQreset: not to be lent again */
 	bool server_ro;	  /* 25006, and the server itself says read-only */
 	bool destroyed;	  /* the borrower called PQfinish */
+	char sqlstate[6]; /* the last error but 25P02, since it was last cleared */
+	uint32_t commits; /* seen since then, PREPARE TRANSACTION too */
 	PQnoticeReceiver  receiver; /* as libpq set them, to be restored */
 	PQnoticeProcessor processor;
 } dbpool__session;
@@ -279,6 +301,7 @@ struct dbpool_pool
 	uint32_t	nworkers;
 	int64_t		grow_at;	 /* maintenance: look for waiters again, or never */
 	dbpool__breaker breaker; /* when to connect */
+	dbpool__budget budget;	 /* of retries */
 	dbpool_error connect_error; /* the last failure; code OK if none */
 	dbpool_stats stats;		 /* counters only */
 

@@ -166,10 +166,8 @@ dbpool_acquire_at(dbpool_pool *pool, int64_t deadline, dbpool_lease *lease, dbpo
 			pthread_mutex_unlock(&pool->lock);
 			return dbpool__ok(err);
 		}
-		if (pool->breaker.state == BREAKER_OPEN && dbpool__live(pool) == 0)
-			code = known_failure(pool, err);
 	}
-	else if (pool->breaker.state == BREAKER_OPEN && dbpool__live(pool) == 0)
+	if (code == DBPOOL_OK && pool->breaker.state == BREAKER_OPEN && dbpool__live(pool) == 0)
 		code = known_failure(pool, err);
 	if (code == DBPOOL_OK && deadline == DBPOOL_DEADLINE_DEFAULT)
 		deadline = dbpool_deadline_ms(pool->config.acquire_timeout_ms);

@@ -101,6 +101,7 @@ set_up(dbpool_pool *pool, dbpool_config *config, dbpool_error *err)
 	pool->rng = dbpool__seed();
 	dbpool__breaker_init(&pool->breaker, (uint32_t) config->connect_limit,
 						 config->connect_timeout_ms * NS_PER_MS + NS_PER_S);
+	dbpool__budget_init(&pool->budget, config->retry_percent, config->max);
 	pool->nworkers = (uint32_t) config->connect_limit + 2;
 	pool->nstarted = 0;
 	pool->grow_at = INT64_MAX;

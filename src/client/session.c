@@ -11,6 +11,7 @@
  * A dbpool__session belongs to whoever holds the connection (see internal.h); no
  * lock.  It must live as long as the PGconn: it is part of the slot.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "internal.h"
@@ -100,8 +101,14 @@ on_result(const PGEventResultCreate *event, dbpool__session *session)
 		 * committed before, and not all state is a transaction's (PREPARE).
 		 */
 		session->failed = true;
+		/* 25P02 only repeats that there was an error */
+		if (sqlstate != NULL && strcmp(sqlstate, "25P02") != 0)
+			snprintf(session->sqlstate, sizeof(session->sqlstate), "%s", sqlstate);
 		return;
 	}
+	if (status == PGRES_COMMAND_OK &&
+		(strncmp(tag, "COMMIT", 6) == 0 || strcmp(tag, "PREPARE TRANSACTION") == 0))
+		session->commits++;
 	if (status == PGRES_COMMAND_OK && strcmp(tag, "DISCARD ALL") == 0)
 		session->dirty = session->failed = false;
 	else if (!session->dirty && dbpool__tag_dirties(tag, status))

@@ -384,7 +384,7 @@ backoff_is_bounded(void **state)
 			time += wait;
 			attempts++;
 		}
-		if (attempts > 50)
+		if (attempts > 45)
 			fail_msg("%u attempts in 30 s", attempts);
 	}
 	assert_true(small); /* full jitter: some start at once */
@@ -393,6 +393,59 @@ backoff_is_bounded(void **state)
 		int64_t wait = dbpool__backoff(n, true, dbpool__random(&rng));
 
 		assert_true(wait >= 500 * NS_PER_MS && wait <= 5 * NS_PER_S);
+	}
+}
+
+/* Everything fails: never more than the percentage, once the loan is paid back. */
+static void
+retry_budget_is_bounded(void **state)
+{
+	dbpool__budget b;
+	int64_t		   retries = 0;
+
+	(void) state;
+	dbpool__budget_init(&b, 10, 4);
+	for (int64_t n = 1; n <= 2000; n++)
+	{
+		dbpool__budget_request(&b);
+		while (dbpool__budget_take(&b))
+			retries++;
+		assert_true(retries <= (n / 10 > 5 ? n / 10 : 5));
+	}
+	assert_int_equal(retries, 200);
+	/* nothing is saved up beyond twice the pool's size */
+	for (int i = 0; i < 1000; i++)
+		dbpool__budget_request(&b);
+	for (retries = 0; dbpool__budget_take(&b); retries++)
+		continue;
+	assert_int_equal(retries, 8);
+	dbpool__budget_init(&b, 0, 4);
+	dbpool__budget_request(&b);
+	assert_false(dbpool__budget_take(&b));
+}
+
+static void
+retry_pause_is_bounded(void **state)
+{
+	uint64_t rng = 42;
+
+	(void) state;
+	for (uint32_t n = 0; n < 100; n++)
+	{
+		int64_t most = n < 2 ? 5 : n < 9 ? 5 << (n - 1) : 1000;
+		int64_t longest = 0;
+
+		if (most > 1000)
+			most = 1000;
+		for (int i = 0; i < 200; i++)
+		{
+			int64_t pause = dbpool__retry_pause(n, dbpool__random(&rng));
+
+			assert_true(pause >= 0 && pause <= most * NS_PER_MS);
+			if (pause > longest)
+				longest = pause;
+		}
+		assert_true(longest > most * NS_PER_MS / 2);
 	}
 }
 
@@ -443,6 +496,8 @@ main(void)
 		cmocka_unit_test(tags_that_dirty),
 		cmocka_unit_test(sqlstate_of_a_connect_error),
 		cmocka_unit_test(backoff_is_bounded),
+		cmocka_unit_test(retry_budget_is_bounded),
+		cmocka_unit_test(retry_pause_is_bounded),
 		cmocka_unit_test(bad_handles),
 	};
 
