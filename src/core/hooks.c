@@ -136,7 +136,6 @@ executor_start(QueryDesc *query_desc, int eflags)
 {
 	int			outer = dbu_statement_nesting;
 	bool		explain_only = (eflags & EXEC_FLAG_EXPLAIN_ONLY) != 0;
-	DbuStatement stmt;
 	DbuQuery   *query;
 	Oid			user;
 	int			depth;
@@ -156,9 +155,10 @@ executor_start(QueryDesc *query_desc, int eflags)
 		client_told = false;
 	}
 	begin_statement(depth, (uint64) query_desc->plannedstmt->queryId);
-	describe_query(&stmt, query_desc, user, depth);
+	query = dbu_query_new();
+	describe_query(&query->stmt, query_desc, user, depth);
 	if (!explain_only)
-		query_desc->instrument_options |= dbu_event_instrument(&stmt);
+		query_desc->instrument_options |= dbu_event_instrument(&query->stmt);
 
 	/* privileges are checked here, and partitions pruned by what functions say */
 	dbu_statement_nesting = depth + 1;
@@ -170,14 +170,13 @@ executor_start(QueryDesc *query_desc, int eflags)
 	{
 		dbu_statement_nesting = outer;
 		if (!explain_only)
-			abort_unasked(&stmt);
+			abort_unasked(&query->stmt);
+		dbu_query_give_up(query);
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
 	dbu_statement_nesting = outer;
 
-	query = dbu_query_new(query_desc);
-	query->stmt = stmt;
 	/* EXPLAIN without ANALYZE executes nothing, whatever it was planned for */
 	query->wanted = 0;
 	if (explain_only)
@@ -309,10 +308,10 @@ next_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 								params, query_env, dest, qc);
 }
 
-static void
-process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
-				ProcessUtilityContext context, ParamListInfo params,
-				QueryEnvironment *query_env, DestReceiver *dest, QueryCompletion *qc)
+static pg_noinline void
+watch_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
+			  ProcessUtilityContext context, ParamListInfo params,
+			  QueryEnvironment *query_env, DestReceiver *dest, QueryCompletion *qc)
 {
 	Node	   *parsetree = pstmt->utilityStmt;
 	int			outer = dbu_statement_nesting;
@@ -325,18 +324,6 @@ process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tre
 	DbuUsageStart start;
 	uint32		wanted;
 	int			want;
-
-	/*
-	 * PREPARE and EXECUTE are transparent: the statement they plan or run
-	 * counts at their own depth, and would otherwise be counted twice.
-	 */
-	if (!dbu_enabled || IsParallelWorker() ||
-		IsA(parsetree, PrepareStmt) || IsA(parsetree, ExecuteStmt))
-	{
-		next_utility(pstmt, query_string, read_only_tree, context, params,
-					 query_env, dest, qc);
-		return;
-	}
 
 	/* pstmt may be gone when the command returns: describe it now */
 	depth = dbu_execution_depth();
@@ -396,6 +383,25 @@ process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tre
 		stmt.rows = dbu_command_rows(qc);
 		dbu_event_end(&stmt, wanted);
 	}
+}
+
+/*
+ * PREPARE and EXECUTE are transparent: the statement they plan or run counts at
+ * their own depth, and would otherwise be counted twice.  A function by itself,
+ * as they run as often as statements do.
+ */
+static void
+process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
+				ProcessUtilityContext context, ParamListInfo params,
+				QueryEnvironment *query_env, DestReceiver *dest, QueryCompletion *qc)
+{
+	if (!dbu_enabled || IsParallelWorker() ||
+		IsA(pstmt->utilityStmt, PrepareStmt) || IsA(pstmt->utilityStmt, ExecuteStmt))
+		next_utility(pstmt, query_string, read_only_tree, context, params,
+					 query_env, dest, qc);
+	else
+		watch_utility(pstmt, query_string, read_only_tree, context, params,
+					  query_env, dest, qc);
 }
 
 /* ---------- planning ---------- */

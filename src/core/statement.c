@@ -81,26 +81,36 @@ static DbuQuery records[MAX_RECORDS];
 static DbuQuery *free_record = NULL;	/* NULL: none, or none taken yet */
 static bool records_linked = false;
 
-static void
-free_query(DbuQuery *query)
+/*
+ * Give a record back that dbu_query_new() returned: nobody wants the statement,
+ * or it failed to start.  Callable in error paths.
+ */
+void
+dbu_query_give_up(DbuQuery *query)
 {
 	if (query >= records && query < records + MAX_RECORDS)
 	{
 		query->next_free = free_record;
 		free_record = query;
 	}
+	else
+		pfree(query);
 }
 
 /* The context of an execution is reset: its record is free. */
 static void
 release(void *arg)
 {
-	free_query(arg);
+	dbu_query_give_up(arg);
 }
 
-/* A record that is to be filled, and then kept or given up. */
+/*
+ * A record that is to be filled, and then kept or given up.  One that has to be
+ * allocated is in the context in which the executor will make that of the
+ * execution: it lives longer.
+ */
 DbuQuery *
-dbu_query_new(QueryDesc *query_desc)
+dbu_query_new(void)
 {
 	DbuQuery   *query;
 
@@ -108,23 +118,13 @@ dbu_query_new(QueryDesc *query_desc)
 	{
 		records_linked = true;
 		for (int i = 0; i < MAX_RECORDS; i++)
-			free_query(&records[i]);
+			dbu_query_give_up(&records[i]);
 	}
 	query = free_record;
 	if (unlikely(query == NULL))
-		return MemoryContextAlloc(query_desc->estate->es_query_cxt, sizeof(DbuQuery));
+		return palloc(sizeof(DbuQuery));
 	free_record = query->next_free;
 	return query;
-}
-
-/* Nobody wants the statement. */
-void
-dbu_query_give_up(DbuQuery *query)
-{
-	if (query >= records && query < records + MAX_RECORDS)
-		free_query(query);
-	else
-		pfree(query);
 }
 
 /* Keep the record until its QueryDesc, which has been started, ends. */

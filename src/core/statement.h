@@ -36,7 +36,7 @@ extern int	dbu_statement_nesting;
 extern int	dbu_planning_depth(void);
 extern int	dbu_execution_depth(void);
 
-extern DbuQuery *dbu_query_new(QueryDesc *query_desc);
+extern DbuQuery *dbu_query_new(void);
 extern void dbu_query_keep(DbuQuery *query);
 extern void dbu_query_give_up(DbuQuery *query);
 extern DbuQuery *dbu_query_of(QueryDesc *query_desc);

@@ -14,6 +14,8 @@
 
 #include "core/module.h"
 
+#include "storage/bufmgr.h"
+
 #include <sys/resource.h>
 
 typedef struct DbuUsageStart
@@ -23,6 +25,12 @@ typedef struct DbuUsageStart
 	WalUsage	wal;
 	struct rusage cpu;			/* with DBU_WANT_CPU only */
 } DbuUsageStart;
+
+/* The counts of blocks in a BufferUsage; the rest are times. */
+#define DBU_EACH_BLOCK_COUNT(DO) \
+	DO(shared_blks_hit); DO(shared_blks_read); DO(shared_blks_dirtied); DO(shared_blks_written); \
+	DO(local_blks_hit); DO(local_blks_read); DO(local_blks_dirtied); DO(local_blks_written); \
+	DO(temp_blks_read); DO(temp_blks_written)
 
 extern void dbu_usage_add_cpu(DbuStatement *stmt, const struct rusage *start);
 
@@ -47,7 +55,15 @@ dbu_usage_stop(const DbuUsageStart *start, int want, DbuStatement *stmt)
 	stmt->exec_ms += INSTR_TIME_GET_MILLISEC(now);
 	if (want & DBU_WANT_CPU)
 		dbu_usage_add_cpu(stmt, &start->cpu);
-	BufferUsageAccumDiff(&stmt->buffers, &pgBufferUsage, &start->buffers);
+	/* nothing adds up times without track_io_timing, which is seldom on */
+	if (unlikely(track_io_timing))
+		BufferUsageAccumDiff(&stmt->buffers, &pgBufferUsage, &start->buffers);
+	else
+	{
+#define ADD_SINCE(count) stmt->buffers.count += pgBufferUsage.count - start->buffers.count
+		DBU_EACH_BLOCK_COUNT(ADD_SINCE);
+#undef ADD_SINCE
+	}
 	if (pgWalUsage.wal_records != start->wal.wal_records)
 		WalUsageAccumDiff(&stmt->wal, &pgWalUsage, &start->wal);
 }

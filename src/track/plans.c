@@ -23,7 +23,6 @@
 #include "track/watch.h"
 
 #include "access/xact.h"
-#include "common/hashfn.h"
 #include "mb/pg_wchar.h"
 #include "utils/guc.h"
 #include "utils/timestamp.h"
@@ -136,14 +135,13 @@ typedef struct Place
 } Place;
 
 static Place
-place_of(const PlanKey *key)
+place_of(uint64 hash)
 {
-	uint32		hash = hash_bytes((const unsigned char *) key, sizeof(*key));
 	int			p = hash % PARTITIONS;
 	Place		place;
 
 	place.partition = &partitions[p];
-	place.bucket = &buckets[p * buckets_each() + (hash / PARTITIONS) % buckets_each()];
+	place.bucket = &buckets[p * buckets_each() + dbu_plan_key_place(hash >> 32, buckets_each())];
 	return place;
 }
 
@@ -169,7 +167,7 @@ find_entry(const Place *place, const PlanKey *key, uint64 plan_id)
 static void
 remove_entry(PlanEntry *entry)
 {
-	Place		place = place_of(&entry->plan.key);
+	Place		place = place_of(dbu_plan_key_hash(&entry->plan.key));
 	int32		self = entry - entries;
 	int32	   *link = place.bucket;
 
@@ -273,11 +271,11 @@ count_call(PlanEntry *entry, const DbuStatement *stmt, TimestampTz now)
 		entry->usage++;
 }
 
-/* Count an execution; true: the caller is to print the plan and store it. */
+/* Count an execution; hash is the key's. True: the caller is to print the plan and store it. */
 bool
-dbu_plans_count(const PlanKey *key, uint64 plan_id, const DbuStatement *stmt)
+dbu_plans_count(const PlanKey *key, uint64 hash, uint64 plan_id, const DbuStatement *stmt)
 {
-	Place		place = place_of(key);
+	Place		place = place_of(hash);
 	TimestampTz now = GetCurrentStatementStartTimestamp();
 	PlanEntry  *entry;
 	bool		wants_text;
@@ -309,9 +307,9 @@ dbu_plans_count(const PlanKey *key, uint64 plan_id, const DbuStatement *stmt)
 
 /* The plan's text, if the plan is still there. */
 void
-dbu_plans_store_text(const PlanKey *key, uint64 plan_id, const char *text)
+dbu_plans_store_text(const PlanKey *key, uint64 hash, uint64 plan_id, const char *text)
 {
-	Place		place = place_of(key);
+	Place		place = place_of(hash);
 	PlanEntry  *entry;
 
 	(void) dbu_shmem_dsa();

@@ -38,7 +38,7 @@ typedef struct SlowShared
 
 int			dbu_slow_time = 1000;
 static double sample = 1;
-static double analyze = 0;
+double		dbu_slow_analyze = 0;
 static int	ring_size = 100;
 
 static SlowShared *shared = NULL;
@@ -59,7 +59,7 @@ init(void)
 	DefineCustomRealVariable("dbutil.track_slow_analyze",
 							 "Fraction of all statements that run with each node measured.",
 							 "As EXPLAIN ANALYZE does, which takes time: what is slow among them is kept with actual rows and times.",
-							 &analyze, 0, 0, 1,
+							 &dbu_slow_analyze, 0, 0, 1,
 							 PGC_SUSET, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("dbutil.track_slow_max",
 							"Plans of slow statements that are kept.",
@@ -102,7 +102,7 @@ dbu_slow_plans_sampled(void)
 int
 dbu_slow_plans_instrument(void)
 {
-	return dbu_slow_time >= 0 && drawn(analyze) ? INSTRUMENT_TIMER | INSTRUMENT_BUFFERS : 0;
+	return dbu_slow_time >= 0 && drawn(dbu_slow_analyze) ? INSTRUMENT_TIMER | INSTRUMENT_BUFFERS : 0;
 }
 
 /* Exclusive lock. */

@@ -14,6 +14,7 @@
  */
 #include "core/compat.h"
 #include "core/shmem.h"
+#include "core/usage.h"
 #include "track/track.h"
 
 #include "common/hashfn.h"
@@ -32,7 +33,7 @@
 #define HINTS 64
 
 /* The service of the last statement: error paths may not look it up. */
-static int32 current_service = 0;
+int32		dbu_track_service = 0;
 
 /* ---------- the table ---------- */
 
@@ -372,16 +373,9 @@ count_jit(JitCounters *into, const JitInstrumentation *jit)
 static void
 count_buffers(StatementCounters *c, const BufferUsage *buffers)
 {
-	c->buffers.shared_blks_hit += buffers->shared_blks_hit;
-	c->buffers.shared_blks_read += buffers->shared_blks_read;
-	c->buffers.shared_blks_dirtied += buffers->shared_blks_dirtied;
-	c->buffers.shared_blks_written += buffers->shared_blks_written;
-	c->buffers.local_blks_hit += buffers->local_blks_hit;
-	c->buffers.local_blks_read += buffers->local_blks_read;
-	c->buffers.local_blks_dirtied += buffers->local_blks_dirtied;
-	c->buffers.local_blks_written += buffers->local_blks_written;
-	c->buffers.temp_blks_read += buffers->temp_blks_read;
-	c->buffers.temp_blks_written += buffers->temp_blks_written;
+#define ADD(count) c->buffers.count += buffers->count
+	DBU_EACH_BLOCK_COUNT(ADD);
+#undef ADD
 	if (track_io_timing)
 	{
 		c->blk_read_ms += dbu_blk_read_ms(buffers);
@@ -446,7 +440,7 @@ dbu_track_make_key(StatementKey *key, const DbuStatement *stmt)
 	key->query_id = stmt->query_id;
 	key->database = MyDatabaseId;
 	key->username = stmt->user;
-	key->service = current_service;
+	key->service = dbu_track_service;
 	key->toplevel = stmt->nesting == 0;
 }
 
@@ -456,8 +450,8 @@ dbu_track_stmt_client(Oid user)
 {
 	if (dbu_track_level == DBU_TRACK_NONE)
 		return;
-	current_service = dbu_track_service_id();
-	dbu_track_xact_prepare(current_service, user);
+	dbu_track_service = dbu_track_service_id();
+	dbu_track_xact_prepare(dbu_track_service, user);
 	if (dbu_track_errors_pending > 0)
 		dbu_track_errors_flush(false);
 }
@@ -469,7 +463,7 @@ dbu_track_make_client_key(StatementKey *key, Oid user)
 	memset(key, 0, sizeof(*key));
 	key->database = MyDatabaseId;
 	key->username = user;
-	key->service = current_service;
+	key->service = dbu_track_service;
 	key->toplevel = true;
 }
 

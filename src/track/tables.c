@@ -25,7 +25,6 @@
 
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
-#include "common/hashfn.h"
 #include "fmgr.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
@@ -328,12 +327,12 @@ is_noted(int set, uint64 hash)
 	return false;
 }
 
-/* At the end of each execution. */
+/* At the end of each execution; key_hash is the key's. */
 void
-dbu_tables_note(const PlanKey *key, const PlannedStmt *stmt)
+dbu_tables_note(const PlanKey *key, uint64 key_hash, const PlannedStmt *stmt)
 {
-	uint64		hash = hash_bytes_extended((const unsigned char *) key, sizeof(*key), 0) | 1;
-	int			set = (hash >> 1) % nsets();
+	uint64		hash = key_hash | 1;
+	int			set = dbu_plan_key_place(hash >> 32, nsets());
 	FoundTable	found[MAX_TABLES];
 	int			n;
 

@@ -295,6 +295,7 @@ extern bool dbu_track_planning; /* dbutil.track_planning */
 #define TRACK_LOSSES 7
 
 extern pg_atomic_uint64 *dbu_track_loss(int i);
+extern int32 dbu_track_service; /* of the client's last statement */
 extern int32 dbu_track_service_id(void);
 extern int32 dbu_track_find_service(const char *name);
 extern void dbu_track_clean_name(char *name, const char *raw);

@@ -83,14 +83,15 @@ stmt_client(Oid user)
 {
 	if (dbu_track_level == DBU_TRACK_NONE)
 		return;
-	dbu_sessions_publish(dbu_track_service_id(), user);
+	/* track.c, which comes first, has just looked it up */
+	dbu_sessions_publish(dbu_track_service, user);
 	dbu_worker_ensure();
 }
 
 static int
 stmt_instrument(const DbuStatement *stmt)
 {
-	return wanted(stmt) ? dbu_slow_plans_instrument() : 0;
+	return dbu_slow_plans_measure() && wanted(stmt) ? dbu_slow_plans_instrument() : 0;
 }
 
 /* Callable in error paths. */
@@ -101,18 +102,18 @@ stmt_want(const DbuStatement *stmt)
 }
 
 static void
-count_plan(const DbuStatement *stmt, const PlanKey *key)
+count_plan(const DbuStatement *stmt, const PlanKey *key, uint64 hash)
 {
 	bool		slow = dbu_slow_time >= 0 && stmt->exec_ms >= dbu_slow_time;
 	uint64		plan_id = 0;
 
 	if (dbu_plans_on || slow)
 		plan_id = dbu_watch_plan_id(stmt->query_desc->plannedstmt);
-	if (dbu_plans_on && stmt->query_id != 0 && dbu_plans_count(key, plan_id, stmt))
+	if (dbu_plans_on && stmt->query_id != 0 && dbu_plans_count(key, hash, plan_id, stmt))
 	{
 		char	   *text = dbu_watch_explain(stmt->query_desc, stmt->exec_ms, false);
 
-		dbu_plans_store_text(key, plan_id, text);
+		dbu_plans_store_text(key, hash, plan_id, text);
 		pfree(text);
 	}
 	if (slow && dbu_slow_plans_sampled())
@@ -124,11 +125,13 @@ stmt_end(const DbuStatement *stmt)
 {
 	PlanKey		key = {stmt->query_id, MyDatabaseId, stmt->user};
 
+	uint64		hash = dbu_plan_key_hash(&key);
+
 	if (stmt->query_desc == NULL)
 		return;
 	if (stmt->query_id != 0)
-		dbu_tables_note(&key, stmt->query_desc->plannedstmt);
-	count_plan(stmt, &key);
+		dbu_tables_note(&key, hash, stmt->query_desc->plannedstmt);
+	count_plan(stmt, &key, hash);
 }
 
 /* ---------- readers ---------- */

@@ -64,6 +64,28 @@ typedef struct PlanKey
 	Oid			username;
 } PlanKey;
 
+/*
+ * Computed once a statement, for all parts.  The identifier is a hash itself:
+ * what is left is to let every bit of the key have a say in every bit.  Two keys
+ * of one database and role never have the same.
+ */
+static inline uint64
+dbu_plan_key_hash(const PlanKey *key)
+{
+	uint64		who = ((uint64) key->database << 32) | key->username;
+	uint64		h = key->query_id ^ (who * UINT64CONST(0x9E3779B97F4A7C15));
+
+	h = (h ^ (h >> 32)) * UINT64CONST(0xD6E8FEB86659FD93);
+	return h ^ (h >> 32);
+}
+
+/* Where a hash falls among n places, without a division. */
+static inline uint32
+dbu_plan_key_place(uint32 hash, uint32 n)
+{
+	return ((uint64) hash * n) >> 32;
+}
+
 typedef struct DbuPlan
 {
 	PlanKey		key;
@@ -85,8 +107,10 @@ typedef struct DbuPlan
 
 extern const DbuWatchPart dbu_plans_part;
 extern bool dbu_plans_on;		/* dbutil.track_plans */
-extern bool dbu_plans_count(const PlanKey *key, uint64 plan_id, const DbuStatement *stmt);
-extern void dbu_plans_store_text(const PlanKey *key, uint64 plan_id, const char *text);
+extern bool dbu_plans_count(const PlanKey *key, uint64 hash, uint64 plan_id,
+							const DbuStatement *stmt);
+extern void dbu_plans_store_text(const PlanKey *key, uint64 hash, uint64 plan_id,
+								 const char *text);
 extern DbuPlan *dbu_plans_copy(bool texts, int *count);
 extern int64 dbu_plans_reset(void);
 
@@ -110,8 +134,17 @@ typedef struct DbuSlowPlan
 extern const DbuWatchPart dbu_slow_plans_part;
 extern int	dbu_slow_time;		/* dbutil.track_slow_time, ms, -1: off */
 extern bool dbu_slow_plans_sampled(void);
+extern double dbu_slow_analyze; /* fraction of statements that are measured */
 extern int	dbu_slow_plans_instrument(void);
 extern void dbu_slow_plans_record(const DbuStatement *stmt, const PlanKey *key, uint64 plan_id);
+
+/* May dbu_slow_plans_instrument() answer anything? */
+static inline bool
+dbu_slow_plans_measure(void)
+{
+	return dbu_slow_time >= 0 && dbu_slow_analyze > 0;
+}
+
 extern DbuSlowPlan *dbu_slow_plans_copy(int *count);
 extern int64 dbu_slow_plans_reset(void);
 
@@ -148,7 +181,7 @@ extern bool dbu_sessions_read(int number, DbuSession *session);
 
 /* tables.c */
 extern const DbuWatchPart dbu_tables_part;
-extern void dbu_tables_note(const PlanKey *key, const PlannedStmt *stmt);
+extern void dbu_tables_note(const PlanKey *key, uint64 hash, const PlannedStmt *stmt);
 extern void dbu_tables_reset(void);
 
 /* waits.c */
