@@ -97,17 +97,17 @@ SELECT count(*) FROM dbutil.findings('SELECT * FROM ana_corr WHERE a = 1', run =
 
 -- memory
 SET work_mem = '64kB';
-SELECT rule, node FROM dbutil.findings('SELECT * FROM ana_items ORDER BY item', run => true);
+SELECT rule, node FROM dbutil.findings('SELECT *, repeat(''x'', 100) FROM ana_items ORDER BY item', run => true) WHERE rule <> 'dominant_node';
 SET enable_mergejoin = off;
 SET hash_mem_multiplier = 1;
 SELECT DISTINCT rule, node FROM dbutil.findings('SELECT * FROM ana_items JOIN ana_orders ON id = order_id', run => true) WHERE rule = 'hash_batches';
 SET enable_sort = off;
-SELECT rule FROM dbutil.findings('SELECT item, count(*) FROM ana_items GROUP BY item', run => true) WHERE rule = 'hash_aggregate_spill';
+SELECT rule FROM dbutil.findings('SELECT rpad(item, 100), count(*) FROM ana_items GROUP BY 1', run => true) WHERE rule = 'hash_aggregate_spill';
 RESET work_mem;
 RESET hash_mem_multiplier;
 RESET enable_sort;
 RESET enable_mergejoin;
-SELECT rule FROM dbutil.findings('SELECT * FROM ana_items JOIN ana_orders ON id = order_id ORDER BY item', run => true);
+SELECT rule FROM dbutil.findings('SELECT * FROM ana_items JOIN ana_orders ON id = order_id ORDER BY item', run => true) WHERE rule <> 'dominant_node';
 
 -- joins
 SET enable_hashjoin = off;
@@ -117,11 +117,11 @@ SET enable_memoize = off;
 SELECT rule, severity, relation, evidence ->> 'inner_node' AS inner_node
 FROM dbutil.findings('SELECT * FROM (SELECT * FROM ana_orders WHERE id < 2000) o JOIN ana_items i ON o.customer = i.order_id')
 WHERE rule = 'nested_loop';
-SELECT rule FROM dbutil.findings('SELECT * FROM ana_items i JOIN ana_orders o ON o.id = i.order_id', run => true);
+SELECT rule FROM dbutil.findings('SELECT * FROM ana_items i JOIN ana_orders o ON o.id = i.order_id', run => true) WHERE rule <> 'dominant_node';
 SELECT rule, evidence -> 'pairs' AS pairs FROM dbutil.findings(
-	'SELECT * FROM (SELECT * FROM ana_orders LIMIT 200) a, (SELECT * FROM ana_items LIMIT 100) b', run => true);
+	'SELECT * FROM (SELECT * FROM ana_orders LIMIT 200) a, (SELECT * FROM ana_items LIMIT 100) b', run => true) WHERE rule <> 'dominant_node';
 SELECT rule, evidence ->> 'removed_percent' AS removed FROM dbutil.findings(
-	'SELECT * FROM (SELECT * FROM ana_orders LIMIT 200) a JOIN (SELECT * FROM ana_items LIMIT 100) b ON a.id = b.order_id', run => true);
+	'SELECT * FROM (SELECT * FROM ana_orders LIMIT 200) a JOIN (SELECT * FROM ana_items LIMIT 100) b ON a.id = b.order_id', run => true) WHERE rule <> 'dominant_node';
 RESET enable_hashjoin;
 RESET enable_mergejoin;
 RESET enable_material;

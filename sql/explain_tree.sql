@@ -20,6 +20,16 @@ SELECT * FROM dbutil.explain_tree($${"Plan": {"Node Type": "Aggregate", "Strateg
     {"Node Type": "Function Scan", "Parent Relationship": "Member", "Function Name": "generate_series", "Alias": "g", "Plan Rows": 20, "Actual Rows": 0, "Actual Loops": 0, "Actual Total Time": 0},
     {"Node Type": "Gather", "Parent Relationship": "Member", "Workers Planned": 2, "Workers Launched": 2, "Plan Rows": 3, "Actual Rows": 3, "Actual Loops": 1, "Actual Total Time": 35, "Plans": [
      {"Node Type": "Aggregate", "Strategy": "Hashed", "Partial Mode": "Partial", "Parent Relationship": "Outer", "Plan Rows": 1, "Actual Rows": 1, "Actual Loops": 3, "Actual Total Time": 30}]}]}]}}$$::json);
+-- what hangs on a Gather is done by the leader alone, and times below are sums of
+-- those processes that took part
+SELECT * FROM dbutil.explain_tree($${"Plan": {"Node Type": "Gather", "Workers Planned": 3, "Workers Launched": 3, "Plan Rows": 3, "Actual Rows": 3, "Actual Loops": 1, "Actual Total Time": 100, "Plans": [
+   {"Node Type": "Aggregate", "Strategy": "Plain", "Parent Relationship": "InitPlan", "Subplan Name": "InitPlan 1 (returns $0)", "Plan Rows": 1, "Actual Rows": 1, "Actual Loops": 1, "Actual Total Time": 40, "Plans": [
+    {"Node Type": "Seq Scan", "Parent Relationship": "Outer", "Relation Name": "u", "Alias": "u", "Plan Rows": 9, "Actual Rows": 9, "Actual Loops": 1, "Actual Total Time": 30}]},
+   {"Node Type": "Seq Scan", "Parent Relationship": "Outer", "Relation Name": "t", "Alias": "t", "Parallel Aware": true, "Plan Rows": 1, "Actual Rows": 1, "Actual Loops": 3, "Actual Total Time": 50},
+   {"Node Type": "Result", "Parent Relationship": "SubPlan", "Subplan Name": "SubPlan 2", "Plan Rows": 1, "Actual Rows": 1, "Actual Loops": 3, "Actual Total Time": 2}]}}$$);
+-- names may hold anything, a line of the tree is one line
+SELECT line ~ '[\x01-\x1f\x7f]' AS control, line FROM dbutil.explain_tree($${"Plan": {"Node Type": "Seq\n Scan", "Relation Name": "a\nb", "Alias": "a\rb", "Subplan Name": "x\u001b[31m", "Filter": "(a\u007f = 1)", "Sort Key": ["k\u0007"], "Plan Rows": 1},
+ "Triggers": [{"Trigger Name": "t\nt", "Time": 1}]}$$) line;
 -- all of the time is somebody's, whatever a plan says
 SELECT sum(substring(line FROM '(\d+) %')::int) AS percent FROM dbutil.explain_tree($${"Node Type": "Sort", "Actual Rows": 1, "Actual Loops": 1, "Actual Total Time": 10, "Plans": [
   {"Node Type": "Sort", "Actual Rows": 1, "Actual Loops": 9, "Actual Total Time": 60}, {"Node Type": "Sort", "Actual Rows": 1, "Actual Loops": 1, "Actual Total Time": 1800}]}$$) line;

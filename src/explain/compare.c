@@ -18,9 +18,12 @@
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 
 PG_FUNCTION_INFO_V1(dbutil_compare_plans_jsonb);
 PG_FUNCTION_INFO_V1(dbutil_compare_plans_text);
+
+#define MAX_INDENT	200			/* characters, of a node's title */
 
 enum
 {
@@ -169,7 +172,7 @@ indented_title(const DbuPlanNode *node)
 	StringInfoData title;
 
 	initStringInfo(&title);
-	for (const DbuPlanNode *up = node->parent; up != NULL; up = up->parent)
+	for (const DbuPlanNode *up = node->parent; up != NULL && title.len < MAX_INDENT; up = up->parent)
 		appendStringInfoString(&title, "  ");
 	appendStringInfoString(&title, dbu_explain_node_title(node));
 	return CStringGetTextDatum(title.data);
@@ -184,15 +187,16 @@ set_figure(Datum *values, bool *nulls, int column, bool known, double figure)
 
 /* The columns of one side: 0 or 1. */
 static void
-set_side(Datum *values, bool *nulls, int side, const DbuPlanNode *node)
+set_side(Datum *values, bool *nulls, int side, const DbuComparedNode *item)
 {
+	const DbuPlanNode *node = item->node;
 	double		cost = 0;
 	double		time = 0;
 	bool		known;
 
 	values[COL_NODE_A + side] = indented_title(node);
 	nulls[COL_NODE_A + side] = false;
-	values[COL_PATH_A + side] = CStringGetTextDatum(node->path);
+	values[COL_PATH_A + side] = CStringGetTextDatum(dbu_explain_path(item->statement, node));
 	nulls[COL_PATH_A + side] = false;
 	set_figure(values, nulls, COL_FIRST_FIGURE + side, true,
 			   node->plan_rows * (node->executed ? node->loops : 1));
@@ -211,12 +215,14 @@ put_row(ReturnSetInfo *rsinfo, const DbuComparison *comparison,
 	Datum		values[COMPARE_COLUMNS] = {0};
 	bool		nulls[COMPARE_COLUMNS];
 	const char *change = a == NULL ? "added" : b == NULL ? "removed" : "same";
+	MemoryContext caller = MemoryContextSwitchTo(comparison->row);
 
+	CHECK_FOR_INTERRUPTS();
 	memset(nulls, true, sizeof(nulls));
 	if (a != NULL)
-		set_side(values, nulls, 0, a->node);
+		set_side(values, nulls, 0, a);
 	if (b != NULL)
-		set_side(values, nulls, 1, b->node);
+		set_side(values, nulls, 1, b);
 	if (a != NULL && b != NULL)
 	{
 		char	   *differences = differences_of(comparison, a, b);
@@ -231,6 +237,8 @@ put_row(ReturnSetInfo *rsinfo, const DbuComparison *comparison,
 	values[COL_CHANGE] = CStringGetTextDatum(change);
 	nulls[COL_CHANGE] = false;
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	MemoryContextSwitchTo(caller);
+	MemoryContextReset(comparison->row);
 }
 
 /* Removed nodes of the first plan from position *next on, up to the end. */
@@ -254,18 +262,20 @@ return_comparison(FunctionCallInfo fcinfo, Jsonb *a, Jsonb *b)
 	int			next = 0;
 	ListCell   *lc;
 
+	comparison.row = AllocSetContextCreate(CurrentMemoryContext, "dbutil compared node",
+										   ALLOCSET_DEFAULT_SIZES);
 	dbu_explain_match(&comparison, dbu_explain_read_plan(a), dbu_explain_read_plan(b));
 	InitMaterializedSRF(fcinfo, 0);
 	foreach(lc, comparison.sides[1])
 	{
 		const DbuComparedNode *item = lfirst(lc);
 
-		CHECK_FOR_INTERRUPTS();
 		if (item->partner != NULL)
 			put_removed(rsinfo, &comparison, &next, item->partner->position);
 		put_row(rsinfo, &comparison, item->partner, item);
 	}
 	put_removed(rsinfo, &comparison, &next, list_length(comparison.sides[0]));
+	MemoryContextDelete(comparison.row);
 }
 
 Datum

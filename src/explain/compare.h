@@ -15,6 +15,7 @@
 
 typedef struct DbuComparedNode
 {
+	const DbuPlanStatement *statement;
 	const DbuPlanNode *node;
 	struct DbuComparedNode *up; /* of its parent, NULL: a root */
 	struct DbuComparedNode *partner;	/* in the other plan, NULL: has none */
@@ -31,6 +32,7 @@ typedef struct DbuComparison
 {
 	List	   *names;			/* char *, the n-th has the number n */
 	List	   *sides[2];		/* DbuComparedNode *, parents first */
+	MemoryContext row;			/* of one row of the result */
 } DbuComparison;
 
 extern void dbu_explain_match(DbuComparison *comparison, List *a, List *b);

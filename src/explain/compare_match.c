@@ -42,6 +42,7 @@ typedef struct Reading
 {
 	DbuComparison *comparison;
 	int			side;
+	const DbuPlanStatement *statement;
 	List	   *ctes;			/* CteSources *, the latest first */
 } Reading;
 
@@ -179,6 +180,7 @@ read_side(Reading *reading, const DbuPlanNode *node, DbuComparedNode *up)
 
 	check_stack_depth();
 	CHECK_FOR_INTERRUPTS();
+	item->statement = reading->statement;
 	item->node = node;
 	item->up = up;
 	item->position = list_length(*side);
@@ -413,7 +415,9 @@ dbu_explain_match(DbuComparison *comparison, List *a, List *b)
 		foreach(lc, plans[side])
 		{
 			const DbuPlanStatement *statement = lfirst(lc);
-			Reading		reading = {.comparison = comparison,.side = side};
+			Reading		reading = {
+				.comparison = comparison,.side = side,.statement = statement
+			};
 
 			read_side(&reading, statement->root, NULL);
 		}

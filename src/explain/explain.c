@@ -18,7 +18,9 @@
 
 #include "fmgr.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
 
@@ -128,7 +130,7 @@ push_finding(JsonbParseState **state, const DbuFinding *finding)
 	pushJsonbValue(state, WJB_BEGIN_OBJECT, NULL);
 	push_text(state, "rule", finding->rule);
 	push_text(state, "severity", dbu_explain_severity_word(finding->severity));
-	push_text(state, "node_path", finding->path);
+	push_text(state, "node_path", dbu_explain_path(finding->statement, finding->at));
 	push_text(state, "node", finding->node);
 	push_text(state, "relation", finding->relation);
 	push_key(state, "evidence");
@@ -287,7 +289,8 @@ void
 dbu_explain_set_finding(const DbuFinding *finding, Datum *values, bool *nulls)
 {
 	const char *texts[DBU_FINDING_COLUMNS] = {
-		finding->rule, dbu_explain_severity_word(finding->severity), finding->path,
+		finding->rule, dbu_explain_severity_word(finding->severity),
+		dbu_explain_path(finding->statement, finding->at),
 		finding->node, finding->relation, NULL, finding->advice,
 		finding->suggested_sql, NULL
 	};
@@ -308,17 +311,24 @@ static void
 return_rows(FunctionCallInfo fcinfo, List *findings)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	MemoryContext row = AllocSetContextCreate(CurrentMemoryContext, "dbutil finding",
+											  ALLOCSET_DEFAULT_SIZES);
 	ListCell   *lc;
 
 	InitMaterializedSRF(fcinfo, 0);
 	foreach(lc, findings)
 	{
+		MemoryContext caller = MemoryContextSwitchTo(row);
 		Datum		values[DBU_FINDING_COLUMNS];
 		bool		nulls[DBU_FINDING_COLUMNS];
 
+		CHECK_FOR_INTERRUPTS();
 		dbu_explain_set_finding(lfirst(lc), values, nulls);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+		MemoryContextSwitchTo(caller);
+		MemoryContextReset(row);
 	}
+	MemoryContextDelete(row);
 }
 
 /* ---------- entry points ---------- */

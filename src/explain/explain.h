@@ -86,7 +86,8 @@ typedef struct DbuPlanNode
 	struct DbuPlanNode *parent; /* NULL: root of its statement */
 	List	   *children;		/* DbuPlanNode * */
 	JsonbContainer *fields;		/* the node's JSON object */
-	const char *path;			/* of the object in the plan, as text[] literal */
+	const char *steps;			/* from the parent's object to this one's, "Plans,0" */
+	double		processes;		/* that its loops are spread over, leader included */
 	const char *type;			/* "Node Type" */
 	const char *relationship;	/* "Parent Relationship", "" if there is none */
 	const char *schema;			/* NULL unless EXPLAIN was VERBOSE */
@@ -104,7 +105,7 @@ typedef struct DbuPlanNode
 typedef struct DbuPlanStatement
 {
 	JsonbContainer *fields;		/* object around "Plan"; NULL: a bare node */
-	const char *path;
+	const char *steps;			/* from the plan as a whole, "" for none */
 	DbuPlanNode *root;
 	List	   *nodes;			/* all of them, parents first */
 	bool		measured;		/* EXPLAIN ANALYZE */
@@ -124,6 +125,13 @@ extern char *dbu_explain_node_label(const DbuPlanNode *node);
 extern char *dbu_explain_node_relation(const DbuPlanNode *node);
 extern DbuPlanNode *dbu_explain_child(const DbuPlanNode *node, const char *relationship);
 extern double dbu_explain_node_rows(const DbuPlanNode *node);
+extern char *dbu_explain_path(const DbuPlanStatement *statement, const DbuPlanNode *node);
+
+/* ---------- conditions.c ---------- */
+
+extern List *dbu_explain_conjuncts(const char *condition);
+extern List *dbu_explain_equated_values(const DbuPlanNode *node, List *values);
+extern bool dbu_explain_only_not_null(const char *condition);
 
 /* ---------- shares.c, tree.c ---------- */
 
@@ -155,8 +163,9 @@ typedef struct DbuFinding
 	const char *rule;
 	DbuSeverity severity;
 	int			order;			/* in which rules and nodes were visited */
-	const char *path;			/* of the node or the statement */
-	const char *node;			/* NULL: of the statement as a whole */
+	const DbuPlanStatement *statement;
+	const DbuPlanNode *at;		/* NULL: of the statement as a whole */
+	const char *node;			/* the label of that node */
 	const char *relation;		/* NULL: of none */
 	DbuEvidence evidence[DBU_MAX_EVIDENCE];
 	int			nevidence;
@@ -178,6 +187,7 @@ extern List *dbu_explain_judge(List *statements, List *facts);
 extern const char *dbu_explain_severity_word(DbuSeverity severity);
 extern DbuFinding *dbu_explain_add_finding(DbuAnalysis *analysis, const DbuPlanNode *node,
 										   DbuSeverity severity, const char *advice);
+extern bool dbu_explain_is_small_part(const DbuAnalysis *analysis, double part);
 extern void dbu_explain_add_number(DbuFinding *finding, const char *name, double number);
 extern void dbu_explain_add_text(DbuFinding *finding, const char *name, const char *text);
 

@@ -136,19 +136,62 @@ dbu_explain_texts(JsonbContainer *object, const char *key)
 
 /* ---------- nodes ---------- */
 
-/* A path, "{0,Plan", with more steps put after it. */
+/* Steps of a path with more steps put after them. */
 static char *
-longer_path(const char *path, const char *steps)
+more_steps(const char *steps, const char *more)
 {
-	size_t		length = strlen(path);
+	return psprintf("%s%s%s", steps, steps[0] != '\0' ? "," : "", more);
+}
 
-	/* path ends with } */
-	return psprintf("%.*s%s%s}", (int) length - 1, path, length > 2 ? "," : "", steps);
+/*
+ * The path of a node, or of a statement (node is NULL), as text[] literal.  It
+ * is made when it is asked for: paths of all nodes would be quadratic in depth.
+ */
+char *
+dbu_explain_path(const DbuPlanStatement *statement, const DbuPlanNode *node)
+{
+	StringInfoData path;
+	List	   *way = NIL;
+
+	for (; node != NULL; node = node->parent)
+		way = lappend(way, unconstify(DbuPlanNode *, node));
+	initStringInfo(&path);
+	appendStringInfo(&path, "{%s", way ? "" : statement->steps);
+	for (int i = list_length(way) - 1; i >= 0; i--)
+	{
+		const char *steps = ((DbuPlanNode *) list_nth(way, i))->steps;
+
+		appendStringInfo(&path, "%s%s", path.len > 1 ? "," : "", steps);
+	}
+	list_free(way);
+	appendStringInfoChar(&path, '}');
+	return path.data;
+}
+
+/*
+ * How many processes execute a node.  Gather's own process executes what hangs
+ * on it besides its input: subplans, and InitPlans before any worker starts.
+ * Its input is executed once by each process that takes part; the leader may
+ * have been too busy with the rows of the others, or told not to.
+ */
+static double
+processes_of(const DbuPlanNode *node)
+{
+	const DbuPlanNode *parent = node->parent;
+	double		workers;
+
+	if (parent == NULL)
+		return 1;
+	if (strcmp(node->relationship, "InitPlan") != 0 &&
+		strcmp(node->relationship, "SubPlan") != 0 &&
+		dbu_explain_number(parent->fields, "Workers Launched", &workers) && workers > 0)
+		return Max(1, Min(workers + 1, parent->executed ? node->loops / parent->loops : 1));
+	return parent->processes;
 }
 
 static DbuPlanNode *
 read_node(DbuPlanStatement *statement, JsonbContainer *object, DbuPlanNode *parent,
-		  const char *path)
+		  const char *steps)
 {
 	DbuPlanNode *node = palloc0(sizeof(DbuPlanNode));
 	char	   *relationship;
@@ -160,7 +203,7 @@ read_node(DbuPlanStatement *statement, JsonbContainer *object, DbuPlanNode *pare
 
 	node->parent = parent;
 	node->fields = object;
-	node->path = path;
+	node->steps = steps;
 	node->type = object ? dbu_explain_text(object, "Node Type") : NULL;
 	if (node->type == NULL)
 		not_a_plan();
@@ -177,43 +220,42 @@ read_node(DbuPlanStatement *statement, JsonbContainer *object, DbuPlanNode *pare
 		node->measured = true;
 		node->executed = node->loops > 0;
 	}
+	node->processes = processes_of(node);
 
 	statement->nodes = lappend(statement->nodes, node);
 	children = dbu_explain_objects(object, "Plans");
 	foreach(lc, children)
 	{
-		char	   *steps = psprintf("Plans,%d", foreach_current_index(lc));
-
 		node->children = lappend(node->children,
 								 read_node(statement, lfirst(lc), node,
-										   longer_path(path, steps)));
+										   psprintf("Plans,%d", foreach_current_index(lc))));
 	}
 	return node;
 }
 
 static DbuPlanStatement *
-read_statement(JsonbContainer *object, const char *path)
+read_statement(JsonbContainer *object, const char *steps)
 {
 	DbuPlanStatement *statement = palloc0(sizeof(DbuPlanStatement));
 	JsonbContainer *plan = dbu_explain_object(object, "Plan");
 
-	statement->path = path;
+	statement->steps = steps;
 	statement->planning_ms = -1;
 	statement->execution_ms = -1;
 	if (plan != NULL)
 	{
 		statement->fields = object;
-		statement->root = read_node(statement, plan, NULL, longer_path(path, "Plan"));
+		statement->root = read_node(statement, plan, NULL, more_steps(steps, "Plan"));
 		dbu_explain_number(object, "Planning Time", &statement->planning_ms);
 		dbu_explain_number(object, "Execution Time", &statement->execution_ms);
 	}
 	else
-		statement->root = read_node(statement, object, NULL, path);
+		statement->root = read_node(statement, object, NULL, steps);
 	return statement;
 }
 
 static List *
-read_container(JsonbContainer *container, const char *path)
+read_container(JsonbContainer *container, const char *steps)
 {
 	List	   *statements = NIL;
 
@@ -231,7 +273,7 @@ read_container(JsonbContainer *container, const char *path)
 				not_a_plan();
 			statements = list_concat(statements,
 									 read_container(element->val.binary.data,
-													longer_path(path, psprintf("%u", i))));
+													more_steps(steps, psprintf("%u", i))));
 		}
 	}
 	else
@@ -239,8 +281,8 @@ read_container(JsonbContainer *container, const char *path)
 		JsonbContainer *row = as_container(field(container, "QUERY PLAN"), true);
 
 		if (row != NULL)
-			return read_container(row, longer_path(path, "\"QUERY PLAN\""));
-		statements = list_make1(read_statement(container, path));
+			return read_container(row, more_steps(steps, "\"QUERY PLAN\""));
+		statements = list_make1(read_statement(container, steps));
 	}
 	return statements;
 }
@@ -252,7 +294,7 @@ dbu_explain_read_plan(Jsonb *plan)
 	List	   *statements = NIL;
 
 	if (!JB_ROOT_IS_SCALAR(plan))
-		statements = read_container(&plan->root, "{}");
+		statements = read_container(&plan->root, "");
 	if (statements == NIL)
 		not_a_plan();
 	return statements;

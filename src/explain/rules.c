@@ -17,6 +17,11 @@
 #include "core/compat.h"
 #include "explain/explain.h"
 
+#include "miscadmin.h"
+
+/* share of the statement's time, below which mending a node mends nothing */
+#define MIN_SHARE	0.05
+
 typedef struct Rule
 {
 	const char *name;
@@ -77,7 +82,8 @@ dbu_explain_add_finding(DbuAnalysis *analysis, const DbuPlanNode *node,
 	finding->rule = analysis->rule;
 	finding->severity = severity;
 	finding->order = list_length(analysis->findings);
-	finding->path = node ? node->path : analysis->statement->path;
+	finding->statement = analysis->statement;
+	finding->at = node;
 	if (node != NULL)
 	{
 		finding->node = dbu_explain_node_label(node);
@@ -86,6 +92,17 @@ dbu_explain_add_finding(DbuAnalysis *analysis, const DbuPlanNode *node,
 	finding->advice = advice;
 	analysis->findings = lappend(analysis->findings, finding);
 	return finding;
+}
+
+/*
+ * Is this part of the statement's time (a node's total or self) too small for
+ * anybody to feel that it was mended?  False where times were not measured.
+ */
+bool
+dbu_explain_is_small_part(const DbuAnalysis *analysis, double part)
+{
+	return analysis->statement->shared_by_time &&
+		part < analysis->statement->root->total * MIN_SHARE;
 }
 
 static DbuEvidence *
@@ -139,6 +156,7 @@ dbu_explain_judge(List *statements, List *facts)
 		analysis.statement = lfirst(ls);
 		foreach(ln, analysis.statement->nodes)
 		{
+			CHECK_FOR_INTERRUPTS();
 			for (int i = 0; i < lengthof(rules); i++)
 			{
 				analysis.rule = rules[i].name;

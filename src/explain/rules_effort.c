@@ -11,9 +11,17 @@
 
 #include "utils/builtins.h"
 
-/* share of the execution time */
+/* kilobytes put into files, below which they stay in the system's cache */
+#define MIN_SPILLED_KB		1024
+/* entries that a Memoize node forgot */
+#define MIN_EVICTIONS		1000
+/* a statement shorter than this hardly gains by parallel workers */
+#define MIN_PARALLEL_MS		100
+/* share of the execution time, and milliseconds */
 #define JIT_SHARE			0.25
+#define MIN_JIT_MS			10
 #define TRIGGER_SHARE		0.25
+#define MIN_TRIGGER_MS		10
 /* planning below this is not worth a plan cache */
 #define MIN_PLANNING_MS		1
 
@@ -59,7 +67,7 @@ dbu_explain_rule_disk_sort(DbuAnalysis *analysis, const DbuPlanNode *node)
 
 		disk = Max(disk, worker);
 	}
-	if (disk <= 0)
+	if (disk < MIN_SPILLED_KB || dbu_explain_is_small_part(analysis, node->self))
 		return;
 	finding = dbu_explain_add_finding(analysis, node, DBU_WARN,
 									  "The sort did not fit into work_mem and went through files. "
@@ -81,6 +89,10 @@ dbu_explain_rule_hash_batches(DbuAnalysis *analysis, const DbuPlanNode *node)
 		return;
 	dbu_explain_number(node->fields, "Original Hash Batches", &planned);
 	dbu_explain_number(node->fields, "Peak Memory Usage", &peak);
+	/* each batch fills the memory, or nearly; the join reads the files again */
+	if ((peak > 0 && peak * batches < MIN_SPILLED_KB) ||
+		dbu_explain_is_small_part(analysis, node->self + (node->parent ? node->parent->self : 0)))
+		return;
 	finding = dbu_explain_add_finding(analysis, node, DBU_WARN,
 									  "The hash table did not fit into memory and was split into files. "
 									  "Raise work_mem or hash_mem_multiplier for this statement.");
@@ -110,7 +122,7 @@ dbu_explain_rule_hash_aggregate_spill(DbuAnalysis *analysis, const DbuPlanNode *
 		dbu_explain_number(lfirst(lc), "Disk Usage", &worker);
 		disk = Max(disk, worker);
 	}
-	if (disk <= 0)
+	if (disk < MIN_SPILLED_KB || dbu_explain_is_small_part(analysis, node->self))
 		return;
 	finding = dbu_explain_add_finding(analysis, node, DBU_WARN,
 									  "The groups did not fit into memory and went through files. "
@@ -131,7 +143,8 @@ dbu_explain_rule_memoize_evictions(DbuAnalysis *analysis, const DbuPlanNode *nod
 	dbu_explain_number(node->fields, "Cache Evictions", &evictions);
 	dbu_explain_number(node->fields, "Cache Hits", &hits);
 	dbu_explain_number(node->fields, "Cache Misses", &misses);
-	if (evictions <= hits)
+	if (evictions < MIN_EVICTIONS || evictions <= hits ||
+		dbu_explain_is_small_part(analysis, node->total))
 		return;
 	finding = dbu_explain_add_finding(analysis, node, DBU_INFO,
 									  "The cache of inner rows is too small and forgets them before they are asked for again. "
@@ -149,8 +162,12 @@ dbu_explain_rule_workers_not_launched(DbuAnalysis *analysis, const DbuPlanNode *
 {
 	double		planned;
 	double		launched;
+	double		time = analysis->statement->execution_ms;
 	DbuFinding *finding;
 
+	if (dbu_explain_node_time(node, &time) ? time < MIN_PARALLEL_MS :
+		(time >= 0 && time < MIN_PARALLEL_MS))
+		return;
 	if (!node->executed ||
 		!dbu_explain_number(node->fields, "Workers Planned", &planned) ||
 		!dbu_explain_number(node->fields, "Workers Launched", &launched) ||
@@ -175,7 +192,7 @@ dbu_explain_rule_jit_share(DbuAnalysis *analysis)
 
 	if (statement->execution_ms <= 0 ||
 		!dbu_explain_number(dbu_explain_object(jit, "Timing"), "Total", &total) ||
-		total <= statement->execution_ms * JIT_SHARE)
+		total < MIN_JIT_MS || total <= statement->execution_ms * JIT_SHARE)
 		return;
 	dbu_explain_number(jit, "Functions", &functions);
 	finding = dbu_explain_add_finding(analysis, NULL, DBU_WARN,
@@ -223,7 +240,7 @@ dbu_explain_rule_trigger_time(DbuAnalysis *analysis)
 
 		if (trigger == NULL || statement->execution_ms <= 0 ||
 			!dbu_explain_number(trigger, "Time", &time) ||
-			time <= statement->execution_ms * TRIGGER_SHARE)
+			time < MIN_TRIGGER_MS || time <= statement->execution_ms * TRIGGER_SHARE)
 			continue;
 		constraint = dbu_explain_text(trigger, "Constraint Name");
 		dbu_explain_number(trigger, "Calls", &calls);

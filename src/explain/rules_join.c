@@ -294,6 +294,30 @@ mentions(JsonbContainer *container, List *aliases)
 	return false;
 }
 
+/*
+ * Do conditions below say that both sides equal the same?  Of a.k = b.k AND
+ * a.k = 5 the planner makes a.k = 5 and b.k = 5, and there is nothing left for
+ * the join to compare.
+ */
+static bool
+equal_the_same(const DbuPlanNode *outer, const DbuPlanNode *inner)
+{
+	List	   *left = dbu_explain_equated_values(outer, NIL);
+	List	   *right = dbu_explain_equated_values(inner, NIL);
+	ListCell   *ll;
+	ListCell   *lr;
+
+	foreach(ll, left)
+	{
+		foreach(lr, right)
+		{
+			if (strcmp(lfirst(ll), lfirst(lr)) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
 /* Every row of one side with every row of the other. */
 void
 dbu_explain_rule_cartesian_product(DbuAnalysis *analysis, const DbuPlanNode *node)
@@ -318,7 +342,7 @@ dbu_explain_rule_cartesian_product(DbuAnalysis *analysis, const DbuPlanNode *nod
 
 	/* a condition below the inner side ties it to the outer one */
 	collect_aliases(outer, &aliases);
-	if (aliases == NIL || mentions(inner->fields, aliases))
+	if (aliases == NIL || mentions(inner->fields, aliases) || equal_the_same(outer, inner))
 		return;
 
 	finding = dbu_explain_add_finding(analysis, node, DBU_WARN,
@@ -337,7 +361,7 @@ dbu_explain_rule_subplan_per_row(DbuAnalysis *analysis, const DbuPlanNode *node)
 	DbuFinding *finding;
 
 	if (strcmp(node->relationship, "SubPlan") != 0 || !node->executed ||
-		node->loops < MIN_INNER_LOOPS)
+		node->loops < MIN_INNER_LOOPS || dbu_explain_is_small_part(analysis, node->total))
 		return;
 	finding = dbu_explain_add_finding(analysis, node,
 									  node->loops >= MANY_INNER_LOOPS ? DBU_WARN : DBU_INFO,

@@ -11,6 +11,8 @@
 #include "core/compat.h"
 #include "explain/explain.h"
 
+#include <ctype.h>
+
 /* share of the rows read that the filter throws away */
 #define REMOVED_WARN		0.5
 #define REMOVED_CRITICAL	0.9
@@ -163,25 +165,52 @@ dbu_explain_rule_slow_scan(DbuAnalysis *analysis, const DbuPlanNode *node)
 }
 
 /*
+ * Does a node give the rows of this child on in their order, and ask for no
+ * more of them than it is asked for?  Joins other than nested loops have uses
+ * of their own for an order, or none.
+ */
+static bool
+hands_on_in_order(const DbuPlanNode *node, const DbuPlanNode *child)
+{
+	static const char *const types[] = {
+		"Append", "Custom Scan", "Gather Merge", "Incremental Sort", "Limit", "LockRows",
+		"Merge Append", "ProjectSet", "Result", "Subquery Scan", "Unique", "WindowAgg"
+	};
+
+	if (strcmp(child->relationship, "InitPlan") == 0 || strcmp(child->relationship, "SubPlan") == 0)
+		return false;
+	if (is_type(node, "Nested Loop"))
+		return strcmp(child->relationship, "Inner") != 0;
+	for (int i = 0; i < lengthof(types); i++)
+	{
+		if (is_type(node, types[i]))
+			return true;
+	}
+	return false;
+}
+
+/*
  * Is an index walked for its order alone, under a LIMIT, and are nearly all of
- * its rows passed by?
+ * its rows passed by?  min() and max() are made into such a LIMIT, with no
+ * condition on the index but that there is a value.
  */
 static bool
 walked_for_limit(const DbuPlanNode *node, double *rows_read)
 {
+	const DbuPlanNode *child = node;
 	const DbuPlanNode *up = node->parent;
+	char	   *found_by = dbu_explain_text(node->fields, "Index Cond");
 	double		share;
 
 	if (!is_type(node, "Index Scan") && !is_type(node, "Index Only Scan"))
 		return false;
-	while (up != NULL && !is_type(up, "Limit"))
+	for (; up != NULL && hands_on_in_order(up, child); child = up, up = up->parent)
 	{
-		/* these want all rows whatever is above them */
-		if (is_type(up, "Sort") || is_type(up, "Aggregate") || is_type(up, "Hash"))
-			return false;
-		up = up->parent;
+		if (is_type(up, "Limit"))
+			break;
 	}
-	return up != NULL && dbu_explain_text(node->fields, "Index Cond") == NULL &&
+	return up != NULL && is_type(up, "Limit") && hands_on_in_order(up, child) &&
+		dbu_explain_only_not_null(found_by) &&
 		measured_removal(node, rows_read, &share) && *rows_read >= MIN_ROWS_PASSED &&
 		*rows_read >= dbu_explain_node_rows(node) * PASSED_PER_ROW;
 }
@@ -286,25 +315,76 @@ dbu_explain_rule_limit_order_index(DbuAnalysis *analysis, const DbuPlanNode *nod
 	dbu_explain_add_text(finding, "filter", dbu_explain_text(node->fields, "Filter"));
 }
 
+/*
+ * The parent's alias in that of a partition's scan, which EXPLAIN makes of it
+ * with a number; NULL if there is no number.
+ */
+static char *
+partitioned_alias(const DbuPlanNode *node)
+{
+	char	   *alias;
+	size_t		length;
+
+	if (node->alias == NULL)
+		return NULL;
+	alias = pstrdup(node->alias);
+	length = strlen(alias);
+	while (length > 0 && isdigit((unsigned char) alias[length - 1]))
+		length--;
+	if (length < 2 || alias[length] == '\0' || alias[length - 1] != '_')
+		return NULL;
+	alias[length - 1] = '\0';
+	return alias;
+}
+
+/* The children that read a table: as partitions of one, or NIL (UNION ALL). */
+static List *
+partition_scans(const DbuPlanNode *node)
+{
+	List	   *scans = NIL;
+	char	   *parent = NULL;
+	ListCell   *lc;
+
+	foreach(lc, node->children)
+	{
+		const DbuPlanNode *child = lfirst(lc);
+		char	   *alias;
+
+		if (child->relation == NULL)
+			continue;
+		alias = partitioned_alias(child);
+		if (alias == NULL || (parent != NULL && strcmp(alias, parent) != 0))
+			return NIL;
+		/* one table again and again is no partition of anything */
+		if (scans != NIL && strcmp(child->relation, ((DbuPlanNode *) llast(scans))->relation) == 0)
+			return NIL;
+		parent = alias;
+		scans = lappend(scans, lfirst(lc));
+	}
+	return scans;
+}
+
 /* Many partitions are read that have nothing to give. */
 void
 dbu_explain_rule_partitions_not_pruned(DbuAnalysis *analysis, const DbuPlanNode *node)
 {
 	int			read = 0;
 	int			empty = 0;
+	List	   *scans;
 	DbuFinding *finding;
 	ListCell   *lc;
 
 	if (!is_type(node, "Append") && !is_type(node, "Merge Append"))
 		return;
-	foreach(lc, node->children)
+	scans = partition_scans(node);
+	foreach(lc, scans)
 	{
 		const DbuPlanNode *child = lfirst(lc);
 
-		if (child->relation == NULL || !child->executed)
-			continue;
-		read++;
-		empty += child->rows * child->loops < 1;
+		read += child->executed;
+		/* rows are rounded averages: of many loops 0 may have been hundreds */
+		empty += child->executed && child->rows * child->loops < 1 &&
+			child->loops <= child->processes;
 	}
 	if (read < MIN_PARTITIONS || empty < read * EMPTY_SHARE)
 		return;

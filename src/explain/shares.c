@@ -28,20 +28,6 @@ is_type(const DbuPlanNode *node, const char *type)
 	return strcmp(node->type, type) == 0;
 }
 
-/* How many processes a node's loops are spread over. */
-static double
-processes(const DbuPlanNode *node)
-{
-	for (const DbuPlanNode *up = node->parent; up != NULL; up = up->parent)
-	{
-		double		workers;
-
-		if (dbu_explain_number(up->fields, "Workers Launched", &workers) && workers > 0)
-			return dbu_explain_flag(up->fields, "Single Copy") ? 1 : workers + 1;
-	}
-	return 1;
-}
-
 /* How often a child is executed for one execution of its parent, estimated. */
 static double
 executions(const DbuPlanNode *child)
@@ -69,7 +55,7 @@ dbu_explain_node_time(const DbuPlanNode *node, double *time)
 {
 	if (!node->measured || !dbu_explain_number(node->fields, "Actual Total Time", time))
 		return false;
-	*time = node->executed ? Max(*time, 0) * node->loops / processes(node) : 0;
+	*time = node->executed ? Max(*time, 0) * node->loops / node->processes : 0;
 	return true;
 }
 

@@ -7,8 +7,8 @@
  * executed) the node itself took, as a bar and in figures, rows of all loops
  * and how many were expected, and the tree.  Below the node its conditions, and
  * what the rules have to say of it.  Figures come first, so that they stand in
- * columns however deep the tree is.  All of it is ASCII: any client encoding
- * can print it.
+ * columns however deep the tree is.  What is not a name is ASCII: any client
+ * encoding can print it.
  *
  *-------------------------------------------------------------------------
  */
@@ -19,6 +19,7 @@
 
 #include "funcapi.h"
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(dbutil_plan_tree);
@@ -26,6 +27,7 @@ PG_FUNCTION_INFO_V1(dbutil_explain_tree_jsonb);
 PG_FUNCTION_INFO_V1(dbutil_explain_tree_text);
 
 #define BAR_LENGTH	10
+#define MAX_INDENT	300			/* characters */
 #define COLUMNS		5			/* bar, share, amount, rows, expected */
 
 /* A line: texts for the columns, NULL: empty; what stands behind them. */
@@ -106,12 +108,29 @@ dbu_explain_node_title(const DbuPlanNode *node)
 
 /* ---------- lines ---------- */
 
+/*
+ * A text that fits on one line: statements keep their line ends in plans, and
+ * names may hold anything.  A terminal must not obey what a plan says either.
+ */
+static char *
+one_line(const char *text)
+{
+	char	   *copy = pstrdup(text);
+
+	for (char *c = copy; *c != '\0'; c++)
+	{
+		if ((unsigned char) *c < ' ' || *c == '\177')
+			*c = ' ';
+	}
+	return copy;
+}
+
 static TreeLine *
 add_line(Tree *tree, const char *text)
 {
 	TreeLine   *line = palloc0(sizeof(TreeLine));
 
-	line->text = text;
+	line->text = one_line(text);
 	tree->lines = lappend(tree->lines, line);
 	return line;
 }
@@ -121,20 +140,6 @@ static char *
 rows_text(double rows)
 {
 	return fabs(rows) < 1e15 ? psprintf("%.0f", rows) : psprintf("%.3g", rows);
-}
-
-/* A text that fits on one line: statements keep their line ends in plans. */
-static char *
-one_line(const char *text)
-{
-	char	   *copy = pstrdup(text);
-
-	for (char *c = copy; *c != '\0'; c++)
-	{
-		if (*c == '\n' || *c == '\r' || *c == '\t')
-			*c = ' ';
-	}
-	return copy;
 }
 
 static void
@@ -150,14 +155,14 @@ add_conditions(Tree *tree, const DbuPlanNode *node, const char *indent)
 		char	   *text = dbu_explain_text(node->fields, texts[i]);
 
 		if (text != NULL)
-			add_line(tree, psprintf("%s%s: %s", indent, texts[i], one_line(text)));
+			add_line(tree, psprintf("%s%s: %s", indent, texts[i], text));
 	}
 	for (int i = 0; i < lengthof(lists); i++)
 	{
 		char	   *text = dbu_explain_texts(node->fields, lists[i]);
 
 		if (text != NULL)
-			add_line(tree, psprintf("%s%s: %s", indent, lists[i], one_line(text)));
+			add_line(tree, psprintf("%s%s: %s", indent, lists[i], text));
 	}
 }
 
@@ -182,7 +187,8 @@ evidence_text(const DbuFinding *finding)
 }
 
 static void
-add_findings(Tree *tree, const char *path, bool of_node, const char *indent)
+add_findings(Tree *tree, const DbuPlanStatement *statement, const DbuPlanNode *node,
+			 const char *indent)
 {
 	ListCell   *lc;
 
@@ -190,7 +196,7 @@ add_findings(Tree *tree, const char *path, bool of_node, const char *indent)
 	{
 		const DbuFinding *finding = lfirst(lc);
 
-		if ((finding->node != NULL) != of_node || strcmp(finding->path, path) != 0)
+		if (finding->statement != statement || finding->at != node)
 			continue;
 		add_line(tree, psprintf("%s! %s %s: %s", indent,
 								dbu_explain_severity_word(finding->severity),
@@ -203,9 +209,8 @@ add_findings(Tree *tree, const char *path, bool of_node, const char *indent)
 }
 
 static void
-add_node(Tree *tree, const DbuPlanNode *node)
+add_node(Tree *tree, const DbuPlanStatement *statement, const DbuPlanNode *node)
 {
-	char	   *title = one_line(dbu_explain_node_title(node));
 	char	   *subplan = dbu_explain_text(node->fields, "Subplan Name");
 	double		share = tree->whole > 0 ? node->self / tree->whole : 0;
 	double		loops = node->executed ? node->loops : 1;
@@ -215,15 +220,20 @@ add_node(Tree *tree, const DbuPlanNode *node)
 	char	   *bar = palloc0(BAR_LENGTH + 1);
 	ListCell   *lc;
 
+	check_stack_depth();
 	initStringInfo(&indent);
 	for (const DbuPlanNode *up = node->parent; up != NULL; up = up->parent)
-		appendStringInfoString(&indent, "   ");
+	{
+		/* deeper ones stand below each other: nobody could read them else */
+		if (indent.len < MAX_INDENT)
+			appendStringInfoString(&indent, "   ");
+	}
 	initStringInfo(&text);
 	if (node->parent != NULL)
 		appendStringInfo(&text, "%.*s-> ", indent.len - 3, indent.data);
 	if (subplan != NULL)
 		appendStringInfo(&text, "[%s] ", subplan);
-	appendStringInfoString(&text, title);
+	appendStringInfoString(&text, dbu_explain_node_title(node));
 	if (loops > 1)
 		appendStringInfo(&text, " (%.0f loops)", loops);
 
@@ -240,9 +250,9 @@ add_node(Tree *tree, const DbuPlanNode *node)
 
 	appendStringInfoString(&indent, "  ");
 	add_conditions(tree, node, indent.data);
-	add_findings(tree, node->path, true, indent.data);
+	add_findings(tree, statement, node, indent.data);
 	foreach(lc, node->children)
-		add_node(tree, lfirst(lc));
+		add_node(tree, statement, lfirst(lc));
 }
 
 static void
@@ -262,7 +272,7 @@ add_statement(Tree *tree, const DbuPlanStatement *statement)
 	head->columns[2] = tree->by_time ? "ms" : "cost";
 	head->columns[3] = "rows";
 	head->columns[4] = "expected";
-	add_node(tree, statement->root);
+	add_node(tree, statement, statement->root);
 
 	initStringInfo(&totals);
 	if (statement->planning_ms >= 0)
@@ -281,7 +291,7 @@ add_statement(Tree *tree, const DbuPlanStatement *statement)
 	}
 	if (totals.len > 0)
 		add_line(tree, totals.data);
-	add_findings(tree, statement->path, false, "");
+	add_findings(tree, statement, NULL, "");
 }
 
 /* ---------- results ---------- */
