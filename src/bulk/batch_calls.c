@@ -219,8 +219,8 @@ finish(DbuBatches *batches, FunctionCallInfo fcinfo, MemoryContext caller)
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	row_desc = lookup_rowtype_tupdesc_copy(TupleDescAttr(desc, 0)->atttypid, -1);
-	value = dbu_bulk_result_form(row_desc, batches->op, batches->pacing.dry_run ? NULL : batches->job, reason,
-								 &batches->res);
+	value = dbu_bulk_result_form(row_desc, batches->op, batches->pacing.dry_run ? NULL : batches->job, "spi",
+								 reason, &batches->res);
 	value = HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), &value, &isnull));
 	SPI_finish();
 	return value;

@@ -4,9 +4,10 @@
  *	  Bulk insert, update and delete: the module and its SQL entry points.
  *
  * A call is atomic in the caller's transaction and runs with the caller's
- * rights: everything that touches the target is a statement run through SPI,
- * so constraints, triggers, policies, privileges, views, partitions and
- * foreign tables are PostgreSQL's own business.
+ * rights.  What touches the target is a statement run through SPI, so
+ * constraints, triggers, policies, privileges, views, partitions and foreign
+ * tables are PostgreSQL's own business; but for inserts into tables where it
+ * is certain what such a statement would do (direct.c).
  *
  *-------------------------------------------------------------------------
  */
@@ -27,6 +28,13 @@ PG_FUNCTION_INFO_V1(dbutil_bulk_update);
 PG_FUNCTION_INFO_V1(dbutil_bulk_delete);
 
 int			dbu_bulk_chunk_rows = 10000;
+int			dbu_bulk_route = DBU_ROUTE_AUTO;
+
+static const struct config_enum_entry route_words[] = {
+	{"auto", DBU_ROUTE_AUTO, false},
+	{"spi", DBU_ROUTE_SPI, false},
+	{NULL, 0, false}
+};
 
 const char *const dbu_bulk_op_names[] = {"insert", "update", "delete"};
 
@@ -40,6 +48,13 @@ init(void)
 							10000, 1, INT_MAX,
 							PGC_USERSET, 0,
 							NULL, NULL, NULL);
+	DefineCustomEnumVariable("dbutil.bulk_route",
+							 "Whether bulk inserts may put rows into tables without a statement.",
+							 "auto: where that is the same as an INSERT, only faster; spi: never.",
+							 &dbu_bulk_route,
+							 DBU_ROUTE_AUTO, route_words,
+							 PGC_USERSET, 0,
+							 NULL, NULL, NULL);
 }
 
 const DbuModule dbu_bulk_module = {
@@ -177,7 +192,7 @@ dbu_bulk_call(FunctionCallInfo fcinfo, DbuBulkOp op,
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	result = dbu_bulk_result_form(desc, op, call->rejects ? call->rejects->job : NULL,
-								  dbu_bulk_route_reason(call, call->res.rows_in), &call->res);
+								  dbu_bulk_route_name(call), dbu_bulk_route_reason(call, call->res.rows_in), &call->res);
 	MemoryContextSwitchTo(spi);
 	SPI_finish();
 	return result;

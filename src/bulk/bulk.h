@@ -30,6 +30,7 @@
  *		batches.h	the procedures that commit chunk by chunk
  *		metrics.c	shared memory: progress, and metrics since the last reset
  *		reject_store.c	where rejected rows are kept
+ *		direct.c	an insert of a batch without a statement, where that is the same
  *		insert.c update.c delete.c	what to run over a batch, and what became of its rows
  *		result.c	counters -> dbutil.bulk_result
  *
@@ -41,7 +42,9 @@
  * Lifetime: all of it lives in the SPI procedure context of the call, batches
  * in a context of their own that is reset after each slice.  The target is
  * locked with AccessShareLock before its facts are read; the lock is kept to
- * the end of the transaction, so the facts stay true.
+ * the end of the transaction, so the facts stay true.  What the direct route
+ * rests on could change under that lock: it is read anew for each batch, under
+ * RowExclusiveLock.
  *
  *-------------------------------------------------------------------------
  */
@@ -57,6 +60,7 @@
 #include "nodes/execnodes.h"
 #include "nodes/pg_list.h"
 #include "utils/hsearch.h"
+#include "utils/relcache.h"
 #include "utils/queryenvironment.h"
 #include "utils/tuplestore.h"
 
@@ -274,6 +278,8 @@ typedef struct DbuBulkCall
 	List	   *shapes;			/* by id */
 	DbuShape   *last_shape;
 	int64		nbatches;		/* flushed */
+	int64		direct_batches; /* attempts without a statement ... */
+	const char *not_direct;		/* ... and why the last other one had one */
 	DbuDefault *defaults;		/* by position; NULL: none was asked for */
 	ExprContext *default_econtext;
 	int			nplans;
@@ -381,6 +387,7 @@ extern char *dbu_bulk_idle_sql(DbuBulkCall *call, const DbuShape *shape);
 extern char *dbu_bulk_united_value(DbuBulkCall *call, const DbuShape *shape, int position, char *value);
 
 /* default.c */
+extern Node *dbu_bulk_default_expression(Relation rel, AttrNumber attnum);
 extern bool dbu_bulk_default_is_stable(DbuBulkCall *call, int position);
 extern Datum dbu_bulk_default_value(DbuBulkCall *call, int position, bool *isnull);
 extern void dbu_bulk_default_reset(DbuBulkCall *call);
@@ -536,14 +543,26 @@ extern DbuBatch *dbu_bulk_lock(DbuBulkCall *call, DbuBatch *batch);
 extern void dbu_bulk_settle_rule(DbuBulkCall *call, DbuBatch *batch, int64 *done, int64 processed);
 extern void dbu_bulk_note_error(DbuBulkCall *call, int64 ord, const char *sqlstate, char *message);
 
+/* direct.c */
+typedef enum DbuRoute
+{
+	DBU_ROUTE_AUTO,
+	DBU_ROUTE_SPI
+} DbuRoute;
+
+extern int	dbu_bulk_route;		/* dbutil.bulk_route */
+extern const char *dbu_bulk_not_direct(const DbuBulkCall *call, const DbuShape *shape, Relation rel);
+extern bool dbu_bulk_direct(DbuBulkCall *call, DbuBatch *batch);
+
 /* explain.c */
+extern const char *dbu_bulk_route_name(const DbuBulkCall *call);
 extern char *dbu_bulk_route_reason(const DbuBulkCall *call, int64 nrows);
 extern int64 dbu_bulk_slice_limit(const DbuBulkCall *call);
 extern const char *dbu_bulk_one_statement(const DbuBulkCall *call, bool *strict);
 
 /* result.c */
 extern Datum dbu_bulk_result_form(TupleDesc desc, DbuBulkOp op, const char *job,
-								  const char *path_reason, const DbuBulkResult *res);
+								  const char *path, const char *path_reason, const DbuBulkResult *res);
 extern void dbu_bulk_result_count(DbuBulkResult *sum, const DbuBulkResult *more);
 extern void dbu_bulk_result_add(DbuBulkResult *sum, const DbuBulkResult *more);
 

@@ -75,6 +75,26 @@ default_expression(Relation rel, AttrNumber attnum)
 	return result;
 }
 
+/* What a column becomes that is not supplied, ready to be run; NULL: null. */
+Node *
+dbu_bulk_default_expression(Relation rel, AttrNumber attnum)
+{
+	Form_pg_attribute att = TupleDescAttr(RelationGetDescr(rel), attnum - 1);
+	Node	   *expr = default_expression(rel, attnum);
+
+	/* a domain may refuse null */
+	if (expr == NULL && get_typtype(att->atttypid) == TYPTYPE_DOMAIN)
+	{
+		int32		typmod = -1;
+		Oid			base = getBaseTypeAndTypmod(att->atttypid, &typmod);
+
+		expr = coerce_to_domain((Node *) makeNullConst(base, typmod, att->attcollation),
+								InvalidOid, -1, att->atttypid, COERCION_IMPLICIT,
+								COERCE_IMPLICIT_CAST, -1, false);
+	}
+	return expr ? (Node *) expression_planner((Expr *) expr) : NULL;
+}
+
 static DbuDefault *
 get_default(DbuBulkCall *call, int position)
 {
@@ -97,21 +117,10 @@ get_default(DbuBulkCall *call, int position)
 
 	oldcxt = MemoryContextSwitchTo(call->mcxt);
 	rel = relation_open(call->target->relid, NoLock);
-	expr = default_expression(rel, column->attnum);
+	expr = dbu_bulk_default_expression(rel, column->attnum);
 	relation_close(rel, NoLock);
-	/* a domain may refuse null */
-	if (expr == NULL && get_typtype(column->type) == TYPTYPE_DOMAIN)
-	{
-		int32		typmod = -1;
-		Oid			base = getBaseTypeAndTypmod(column->type, &typmod);
-
-		expr = coerce_to_domain((Node *) makeNullConst(base, typmod, column->collation),
-								InvalidOid, -1, column->type, COERCION_IMPLICIT,
-								COERCE_IMPLICIT_CAST, -1, false);
-	}
 	if (expr != NULL)
 	{
-		expr = (Node *) expression_planner((Expr *) expr);
 		result->volatile_value = contain_volatile_functions(expr);
 		result->expr = ExecInitExpr((Expr *) expr, NULL);
 	}

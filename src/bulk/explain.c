@@ -12,6 +12,7 @@
 #include "bulk/bulk.h"
 #include "core/errors.h"
 
+#include "access/relation.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
 #include "utils/jsonb.h"
@@ -72,6 +73,13 @@ dbu_bulk_slice_limit(const DbuBulkCall *call)
 	return dbu_bulk_chunk_rows;
 }
 
+/* direct: every batch that was written had no statement. */
+const char *
+dbu_bulk_route_name(const DbuBulkCall *call)
+{
+	return call->direct_batches > 0 && call->not_direct == NULL ? "direct" : "spi";
+}
+
 /* Why a call of nrows rows goes its way. */
 char *
 dbu_bulk_route_reason(const DbuBulkCall *call, int64 nrows)
@@ -80,7 +88,12 @@ dbu_bulk_route_reason(const DbuBulkCall *call, int64 nrows)
 	bool		strict;
 
 	initStringInfo(&text);
-	appendStringInfoString(&text, "statements through SPI work for every kind of target");
+	if (strcmp(dbu_bulk_route_name(call), "direct") == 0)
+		appendStringInfoString(&text, "rows go into the table without a statement");
+	else if (call->not_direct != NULL)
+		appendStringInfo(&text, "statements through SPI: %s", call->not_direct);
+	else
+		appendStringInfoString(&text, "statements through SPI work for every kind of target");
 	if (call->op != DBU_BULK_INSERT && call->key != NULL)
 	{
 		if (dbu_bulk_key_steers(call, Min(nrows, dbu_bulk_slice_limit(call))))
@@ -181,7 +194,15 @@ dbutil_bulk_explain(PG_FUNCTION_ARGS)
 	appendStringInfoChar(&json, '{');
 	append_member(&json, "op", dbu_bulk_op_names[call->op]);
 	append_member(&json, "target", call->target->sql_name);
-	append_member(&json, "route", "spi");
+	if (call->op == DBU_BULK_INSERT)
+	{
+		Relation	rel = relation_open(call->target->relid, NoLock);
+
+		call->not_direct = dbu_bulk_not_direct(call, shape, rel);
+		call->direct_batches = 1;
+		relation_close(rel, NoLock);
+	}
+	append_member(&json, "route", dbu_bulk_route_name(call));
 	append_member(&json, "reason", dbu_bulk_route_reason(call, dbu_bulk_chunk_rows));
 	if (dbu_bulk_slice_limit(call) == PG_INT64_MAX)
 		append_member(&json, "chunk_rows", NULL);

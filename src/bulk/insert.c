@@ -102,6 +102,11 @@ dbu_bulk_insert_flush(DbuBulkCall *call, DbuBatch *batch)
 		return;
 	}
 
+	if (dbu_bulk_direct(call, batch))
+	{
+		res->inserted += n;
+		return;
+	}
 	run.counted = call->opt.on_conflict != DBU_CONFLICT_ERROR;
 	if (xmax)
 		run.answer = DBU_ANSWER_TRUE;

@@ -40,8 +40,8 @@ enum
 };
 
 Datum
-dbu_bulk_result_form(TupleDesc desc, DbuBulkOp op, const char *job, const char *path_reason,
-					 const DbuBulkResult *res)
+dbu_bulk_result_form(TupleDesc desc, DbuBulkOp op, const char *job, const char *path,
+					 const char *path_reason, const DbuBulkResult *res)
 {
 	Datum		values[RESULT_NCOLUMNS];
 	bool		nulls[RESULT_NCOLUMNS] = {0};
@@ -60,7 +60,7 @@ dbu_bulk_result_form(TupleDesc desc, DbuBulkOp op, const char *job, const char *
 	if (job != NULL)
 		values[RESULT_JOB] = CStringGetTextDatum(job);
 	values[RESULT_OP] = CStringGetTextDatum(dbu_bulk_op_names[op]);
-	values[RESULT_PATH] = CStringGetTextDatum("spi");
+	values[RESULT_PATH] = CStringGetTextDatum(path);
 	values[RESULT_PATH_REASON] = CStringGetTextDatum(path_reason);
 	values[RESULT_ROWS_IN] = Int64GetDatum(res->rows_in);
 	values[RESULT_INSERTED] = Int64GetDatum(res->inserted);

@@ -207,6 +207,39 @@ typedef void RTEPermissionInfo;
 #define dbu_update_returns(update) ((update)->returningList != NIL)
 #endif
 
+/* Put a tuple into the indexes of its table; summarizing ones can be told apart from 16 on. */
+#if PG_VERSION_NUM >= 160000
+#define dbu_exec_insert_index_tuples(relinfo, slot, estate) \
+	ExecInsertIndexTuples(relinfo, slot, estate, false, false, NULL, NIL, false)
+#else
+#define dbu_exec_insert_index_tuples(relinfo, slot, estate) \
+	ExecInsertIndexTuples(relinfo, slot, estate, false, false, NULL, NIL)
+#endif
+
+/* A range table of one relation to insert into, checked for the right to do so. */
+#if PG_VERSION_NUM >= 180000
+#define dbu_exec_init_range_table(estate, rtable, permissions) \
+	ExecInitRangeTable(estate, rtable, permissions, bms_make_singleton(1))
+#elif PG_VERSION_NUM >= 160000
+#define dbu_exec_init_range_table(estate, rtable, permissions) ExecInitRangeTable(estate, rtable, permissions)
+#else
+#define dbu_exec_init_range_table(estate, rtable, permissions) \
+	((void) (permissions), ExecInitRangeTable(estate, rtable))
+#endif
+#if PG_VERSION_NUM >= 160000
+#define dbu_exec_check_permissions(rtable, permissions) ExecCheckPermissions(rtable, permissions, true)
+#define dbu_ask_insert(rte, permissions, columns) \
+	do { \
+		RTEPermissionInfo *ask_ = addRTEPermissionInfo(permissions, rte); \
+		ask_->requiredPerms = ACL_INSERT; \
+		ask_->insertedCols = (columns); \
+	} while (0)
+#else
+#define dbu_exec_check_permissions(rtable, permissions) ExecCheckRTPerms(rtable, true)
+#define dbu_ask_insert(rte, permissions, columns) \
+	((rte)->requiredPerms = ACL_INSERT, (rte)->insertedCols = (columns))
+#endif
+
 /* Hidden visibility is PGXS' default from 16 on; 15 exports everything. */
 #ifndef PGDLLEXPORT
 #define PGDLLEXPORT

@@ -65,39 +65,46 @@ for my $n (1 .. $tables)
 
 my $input = "$PostgreSQL::Test::Utils::tmp_check/cases.sql";
 append_to_file($input, $script);
-my ($output, $error) = ('', '');
-IPC::Run::run([ 'psql', '-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', '-f', $input, '-d', $node->connstr('postgres') ],
-	'>', \$output, '2>', \$error);
-is($error, '', "the script runs to its end (seed $seed)");
-
-my (%verdicts, @different, @untrue, %paths);
-for my $line (split /\n/, $output)
+for my $route ('auto', 'spi')
 {
-	my ($id, $verdict, $path, $report) = split /\|/, $line, 4;
+	my $direct;
+	my ($output, $error) = ('', '');
+	local $ENV{PGOPTIONS} = "-c dbutil.bulk_route=$route";
+	IPC::Run::run([ 'psql', '-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', '-f', $input, '-d', $node->connstr('postgres') ],
+		'>', \$output, '2>', \$error);
+	is($error, '', "the script runs to its end (route $route, seed $seed)");
 
-	next unless defined $verdict;
-	$verdicts{$verdict}++;
-	$paths{$path}++;
-	push @different, [ $id, $report ] if $verdict eq 'DIFFERENT';
-	push @untrue, [ $id, $report ] if $verdict eq 'MISCOUNTED';
-}
-my $compared = 0;
-$compared += $_ for values %verdicts;
-note("$_: $verdicts{$_}") foreach sort keys %verdicts;
-note("path $_: $paths{$_}") foreach sort keys %paths;
+	my (%verdicts, @different, @untrue, %paths);
+	for my $line (split /\n/, $output)
+	{
+		my ($id, $verdict, $path, $report) = split /\|/, $line, 4;
 
-is($compared, ($tables - $first + 1) * $per_table, 'every case was compared');
-SKIP:
-{
-	skip 'a run of a few tables', 2 if $tables - $first < 50;
-	cmp_ok($verdicts{'same result'}, '>', $compared * 0.4, 'many calls succeed');
-	cmp_ok(scalar(grep { /^same error/ } keys %verdicts), '>', 10, 'errors of many kinds come up');
-}
-is(scalar @different, 0, 'content, trigger log and errors are those of plain SQL');
-is(scalar @untrue, 0, 'counters are true');
-for my $case (grep { defined } (@different[ 0 .. $show ], @untrue[ 0 .. $show ]))
-{
-	diag("case $case->[0]:\n$text{$case->[0]}\n" . $case->[1] =~ s/\\n/\n/gr);
+		next unless defined $verdict;
+		$verdicts{$verdict}++;
+		$paths{$path}++;
+		push @different, [ $id, $report ] if $verdict eq 'DIFFERENT';
+		push @untrue, [ $id, $report ] if $verdict eq 'MISCOUNTED';
+	}
+	my $compared = 0;
+	$compared += $_ for values %verdicts;
+	note("$_: $verdicts{$_}") foreach sort keys %verdicts;
+	note("path $_: $paths{$_}") foreach sort keys %paths;
+	$direct = $paths{direct} // 0;
+
+	is($compared, ($tables - $first + 1) * $per_table, 'every case was compared');
+	SKIP:
+	{
+		skip 'a run of a few tables', 3 if $tables - $first < 50;
+		cmp_ok($verdicts{'same result'}, '>', $compared * 0.4, 'many calls succeed');
+		cmp_ok(scalar(grep { /^same error/ } keys %verdicts), '>', 10, 'errors of many kinds come up');
+		cmp_ok($direct, $route eq 'auto' ? '>' : '==', $route eq 'auto' ? $compared * 0.01 : 0, 'calls go the routes they should');
+	}
+	is(scalar @different, 0, 'content, trigger log and errors are those of plain SQL');
+	is(scalar @untrue, 0, 'counters are true');
+	for my $case (grep { defined } (@different[ 0 .. $show ], @untrue[ 0 .. $show ]))
+	{
+		diag("case $case->[0]:\n$text{$case->[0]}\n" . $case->[1] =~ s/\\n/\n/gr);
+	}
 }
 
 $node->stop;

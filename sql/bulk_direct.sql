@@ -1,0 +1,176 @@
+-- Inserts without a statement: where they may be done, and that nobody can tell but by the time it takes.
+\set VERBOSITY terse
+CREATE ROLE regress_bulk_direct;
+CREATE SCHEMA bulk_direct_test;
+GRANT USAGE ON SCHEMA bulk_direct_test TO regress_bulk_direct;
+SET search_path = bulk_direct_test;
+CREATE FUNCTION route(target regclass, options jsonb = '{}') RETURNS text
+LANGUAGE sql RETURN (SELECT format('%s: %s', e ->> 'route', e ->> 'reason') FROM dbutil.bulk_explain('insert', target, options) e);
+-- A call by either route: what it answers or how it fails, and what is in the table then. Taken back.
+CREATE FUNCTION outcome(route text, call text, result text, OUT path text, OUT told text) LANGUAGE plpgsql AS $$
+DECLARE state text; message text; detail text; con text; col text; tab text; nsp text; n bigint;
+BEGIN
+	PERFORM set_config('dbutil.bulk_route', route, true);
+	BEGIN
+		EXECUTE 'SELECT path, rows_in, inserted FROM dbutil.' || call INTO path, n, told;
+		told = format('%s of %s: ', told, n);
+		SET CONSTRAINTS ALL IMMEDIATE;
+		EXECUTE 'SELECT $1 || coalesce((' || result || '), '''')' USING told INTO told;
+		RAISE EXCEPTION SQLSTATE 'UNDOX';
+	EXCEPTION WHEN SQLSTATE 'UNDOX' THEN NULL;
+		WHEN OTHERS THEN
+			GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, message = MESSAGE_TEXT, detail = PG_EXCEPTION_DETAIL,
+				con = CONSTRAINT_NAME, col = COLUMN_NAME, tab = TABLE_NAME, nsp = SCHEMA_NAME;
+			told = concat_ws('|', state, message, detail, con, col, tab, nsp);
+	END;
+	PERFORM set_config('dbutil.bulk_route', 'auto', true);
+END $$;
+-- the route is taken, and tells the same
+CREATE FUNCTION same(call text, result text = 'NULL') RETURNS text LANGUAGE plpgsql AS $$
+DECLARE a record; b record;
+BEGIN
+	a = outcome('auto', call, result);
+	b = outcome('spi', call, result);
+	IF a.path <> 'direct' OR b.path <> 'spi' THEN RETURN format('PATHS %s %s', a.path, b.path); END IF;
+	IF a.told IS DISTINCT FROM b.told THEN RETURN format(E'DIFFERENT %s\n%s', a.told, b.told); END IF;
+	RETURN a.told;
+END $$;
+
+-- where it may be done
+CREATE TABLE plain (id int PRIMARY KEY, v text NOT NULL DEFAULT 'd', n int CHECK (n > 0));
+SELECT route('plain');
+SELECT route('plain', '{"on_conflict": "update"}');
+SELECT route('plain', '{"dry_run": true}');
+SET dbutil.bulk_route = spi;
+SELECT route('plain');
+SET dbutil.bulk_route = direct;
+RESET dbutil.bulk_route;
+CREATE VIEW a_view AS SELECT * FROM plain;
+CREATE TABLE parted (id int, v text) PARTITION BY RANGE (id);
+CREATE TABLE part PARTITION OF parted FOR VALUES FROM (1) TO (100);
+CREATE TABLE generated (id int, twice int GENERATED ALWAYS AS (id * 2) STORED);
+CREATE TABLE deferred (id int UNIQUE DEFERRABLE);
+CREATE TABLE secured (id int);
+ALTER TABLE secured ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+CREATE POLICY p ON secured USING (id < 10);
+GRANT INSERT, SELECT ON secured TO regress_bulk_direct;
+CREATE TABLE ruled (id int);
+CREATE RULE r AS ON INSERT TO ruled DO ALSO SELECT 1;
+CREATE FUNCTION pass() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+CREATE TABLE before (id int);
+CREATE TRIGGER b BEFORE INSERT ON before FOR EACH ROW EXECUTE FUNCTION pass();
+CREATE TABLE transition (id int);
+CREATE TRIGGER b AFTER INSERT ON transition REFERENCING NEW TABLE AS rows FOR EACH STATEMENT EXECUTE FUNCTION pass();
+CREATE TABLE looks (id int, n int);
+CREATE FUNCTION seen() RETURNS bigint LANGUAGE plpgsql AS 'BEGIN RETURN (SELECT count(*) FROM looks); END';
+ALTER TABLE looks ALTER n SET DEFAULT seen();
+CREATE TABLE looks_checked (id int, CHECK (seen() >= 0));
+CREATE TABLE heavy (id int, q tsquery);
+CREATE TABLE copied (LIKE plain INCLUDING ALL);
+CREATE TEMP TABLE fleeting (id serial);
+SELECT t, route(t) FROM unnest('{a_view,parted,part,generated,deferred,ruled,before,transition,looks,looks_checked,heavy,copied,fleeting,pg_class}'::regclass[]) WITH ORDINALITY AS u(t, n) ORDER BY n;
+SET ROLE regress_bulk_direct;
+SELECT route('secured');
+RESET ROLE;
+SELECT path, inserted FROM dbutil.bulk_insert('looks', '[{"id": 1}, {"id": 2}, {"id": 3}]');
+SELECT * FROM looks ORDER BY id;
+-- rows of other columns may go another way; the slower one is told
+SELECT path, path_reason FROM dbutil.bulk_insert('looks', '[{"id": 4, "n": 4}]');
+SELECT path, path_reason FROM dbutil.bulk_insert('looks', '[{"id": 5, "n": 5}, {"id": 6}]');
+SELECT path, inserted FROM dbutil.bulk_insert('plain', '[]');
+
+-- the first bad row of the input is told, whatever is wrong with it
+SELECT same($$bulk_insert('plain', '[{"id": 1, "n": 1}, {"id": 2}, {"id": 1}, {"id": 3, "n": 0}, {"id": 4, "v": null}]')$$);
+SELECT same($$bulk_insert('plain', '[{"id": 1, "n": 1}, {"id": 3, "n": 0}, {"id": 1}, {"id": 4, "v": null}]')$$);
+SELECT same($$bulk_insert('plain', '[{"id": 1, "n": 1, "v": "x"}, {"id": 4, "v": null, "n": 0}, {"id": 1, "v": "y"}]')$$);
+SELECT same($$bulk_insert('plain', (SELECT array_agg(ROW(CASE g WHEN 3100 THEN 3000 ELSE g END, 'x', CASE g WHEN 3101 THEN 0 ELSE 1 END)::plain) FROM generate_series(1, 4000) g))$$);
+SELECT same($$bulk_insert('plain', (SELECT array_agg(ROW(CASE g WHEN 3100 THEN 3000 ELSE g END, 'x', CASE g WHEN 3099 THEN 0 ELSE 1 END)::plain) FROM generate_series(1, 4000) g))$$);
+SELECT same($$bulk_insert('part', '[{"id": 1}, {"id": 100}]')$$, 'SELECT count(*)::text FROM parted');
+SELECT same($$bulk_insert('part', '[{"id": 1}, {"id": 99}]')$$, 'SELECT count(*)::text FROM parted');
+\set SHOW_CONTEXT always
+\set VERBOSITY default
+SELECT dbutil.bulk_insert('plain', '[{"id": 1}, {"id": 2, "n": 0}]');
+\set SHOW_CONTEXT errors
+\set VERBOSITY terse
+
+-- many rows, of which the store of the batch keeps some on disk; values that are moved out of line
+SET work_mem = '64kB';
+CREATE TABLE wide (id int PRIMARY KEY, a text, gone int, b text, c numeric DEFAULT 1.5, d timestamptz DEFAULT now());
+ALTER TABLE wide DROP gone;
+CREATE INDEX ON wide (lower(a)) WHERE c > 1;
+SELECT same($$bulk_insert_query('wide', 'SELECT g AS id, repeat(md5(g::text), g % 90) AS a, nullif(g % 3, 0)::text AS b FROM generate_series(1, 5000) g')$$,
+	'SELECT md5(string_agg(concat_ws($$,$$, id, a, b, c, d = now()), $$;$$ ORDER BY id)) FROM wide');
+SELECT same($$bulk_insert_columns('wide', '{b,id}', '{}', ARRAY['x', NULL], ARRAY[1, 2])$$, 'SELECT string_agg(id || coalesce(a, $$-$$) || coalesce(b, $$-$$) || c, $$,$$ ORDER BY id) FROM wide');
+SELECT same($$bulk_insert_data('wide', convert_to(E'1\tx\n2\t\\N\n', 'UTF8'), 'text', '{"columns": ["id", "a"]}')$$, 'SELECT string_agg(id || coalesce(a, $$-$$), $$,$$ ORDER BY id) FROM wide');
+RESET work_mem;
+SELECT path, inserted FROM dbutil.bulk_insert('wide', (SELECT array_agg(ROW(g, repeat('y', 5000), NULL)) FROM generate_series(1, 300) g), columns => '{id,a,b}');
+SET enable_seqscan = off;
+SELECT count(*) FROM wide WHERE lower(a) = repeat('y', 5000) AND c > 1;
+RESET enable_seqscan;
+
+-- defaults: numbers in the order of the rows, domains, identity
+CREATE DOMAIN filled AS text NOT NULL;
+CREATE DOMAIN filled_by_default AS text DEFAULT 'from the domain' NOT NULL;
+CREATE SEQUENCE plain_numbers;
+CREATE TABLE defaults (id int GENERATED ALWAYS AS IDENTITY, s serial, label text DEFAULT 'n' || nextval('plain_numbers'), f filled_by_default, v int);
+SELECT path, inserted FROM dbutil.bulk_insert('defaults', '[{"v": 3}, {"v": 1, "label": "own"}, {"v": 2}, {}]', chunk_rows => 2);
+SELECT * FROM defaults ORDER BY id;
+CREATE TABLE none (id int, f filled);
+SELECT same($$bulk_insert('none', '[{"id": 1}]')$$);
+
+-- triggers and foreign keys: as at the end of a statement
+CREATE TABLE log (n serial, what text);
+CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+	INSERT INTO log (what) VALUES (concat_ws(' ', TG_WHEN, TG_LEVEL, CASE TG_LEVEL WHEN 'ROW' THEN NEW.id END, (SELECT count(*) FROM watched)));
+	IF TG_LEVEL = 'ROW' AND NEW.id = 13 THEN RAISE 'unlucky' USING ERRCODE = 'P0013'; END IF;
+	RETURN NULL; END $$;
+CREATE TABLE watched (id int PRIMARY KEY, parent int REFERENCES watched, excluded int4range, EXCLUDE USING gist (excluded WITH &&));
+CREATE TRIGGER a BEFORE INSERT ON watched FOR EACH STATEMENT EXECUTE FUNCTION note();
+CREATE TRIGGER b AFTER INSERT ON watched FOR EACH STATEMENT EXECUTE FUNCTION note();
+CREATE TRIGGER c AFTER INSERT ON watched FOR EACH ROW WHEN (NEW.id % 2 = 1) EXECUTE FUNCTION note();
+CREATE TRIGGER d AFTER UPDATE OR DELETE ON watched FOR EACH ROW EXECUTE FUNCTION note();
+SELECT same($$bulk_insert('watched', '[{"id": 1, "parent": 3}, {"id": 2, "parent": 1}, {"id": 3, "parent": null}]')$$, 'SELECT string_agg(what, $$; $$ ORDER BY n) FROM log');
+SELECT same($$bulk_insert('watched', '[]')$$, 'SELECT string_agg(what, $$; $$ ORDER BY n) FROM log');
+SELECT same($$bulk_insert('watched', '[{"id": 1}, {"id": 2, "parent": 9}]')$$);
+SELECT same($$bulk_insert('watched', '[{"id": 1}, {"id": 13}, {"id": 2, "parent": 9}]')$$);
+SELECT same($$bulk_insert('watched', '[{"id": 1, "excluded": "[1,5)"}, {"id": 2, "excluded": "[4,8)"}]')$$);
+-- a trigger that runs the same call again
+CREATE FUNCTION again() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+	IF NEW.id < 4 THEN PERFORM dbutil.bulk_insert('nested', jsonb_build_array(jsonb_build_object('id', NEW.id + 1))); END IF; RETURN NULL; END $$;
+CREATE TABLE nested (id int UNIQUE);
+CREATE TRIGGER t AFTER INSERT ON nested FOR EACH ROW EXECUTE FUNCTION again();
+SELECT same($$bulk_insert('nested', '[{"id": 1}, {"id": 9}]')$$, 'SELECT string_agg(id::text, $$ $$ ORDER BY id) FROM nested');
+
+-- bad rows are rejected by this route, too
+SELECT path, inserted, rejected, first_error_ord, first_sqlstate, path_reason FROM dbutil.bulk_insert('watched',
+	'[{"id": 1}, {"id": 13}, {"id": 2, "parent": 9}, {"id": 1}, {"id": 5, "parent": 1}]', on_error => 'reject');
+SELECT id FROM watched ORDER BY id;
+DELETE FROM dbutil.bulk_rejects WHERE row_data ? 'id';
+
+-- rights
+GRANT INSERT (id), SELECT (n) ON plain TO regress_bulk_direct;
+GRANT SELECT, INSERT ON log TO regress_bulk_direct;
+SET ROLE regress_bulk_direct;
+SELECT path, inserted FROM dbutil.bulk_insert('plain', '[{"id": 70}]');
+SELECT dbutil.bulk_insert('plain', '[{"id": 71, "n": 1}]');
+SELECT dbutil.bulk_insert('wide', '[{"id": 71}]');
+SELECT path, inserted FROM dbutil.bulk_insert('plain', '[]');
+SELECT dbutil.bulk_insert('wide', '[]');
+-- the row that fails is told as far as it may be read
+\set VERBOSITY default
+SELECT dbutil.bulk_insert('plain', '[{"id": 72}, {"id": null}]');
+\set VERBOSITY terse
+RESET ROLE;
+BEGIN READ ONLY;
+SELECT dbutil.bulk_insert('plain', '[{"id": 73}]');
+ROLLBACK;
+BEGIN READ ONLY;
+SELECT path, inserted FROM dbutil.bulk_insert('fleeting', '[{}, {}]');
+ROLLBACK;
+SELECT path, inserted FROM dbutil.bulk_insert('fleeting', '[{}, {}]');
+SELECT * FROM plain;
+
+DROP TABLE fleeting;
+SET client_min_messages = warning;
+DROP SCHEMA bulk_direct_test CASCADE;
+DROP ROLE regress_bulk_direct;
