@@ -4,9 +4,9 @@
  *	  Forgetting what was counted: all of it, or of some statements.
  *
  * A statement that is reset keeps its entry and its text, so that it is still
- * known when it was first seen, until another one needs the place.  Counting happens under
- * the lock held shared and resetting under the exclusive one, so what a reset
- * returns is exactly what it took away.
+ * known when it was first seen, until another one needs the place.  Others may
+ * count meanwhile, under an entry's spinlock: it is read and forgotten in one
+ * section of that, so what a reset returns is exactly what it took away.
  *
  *-------------------------------------------------------------------------
  */
@@ -110,24 +110,38 @@ matches(const Reset *reset, const StatementKey *key)
 		(reset->query_id == 0 || key->query_id == reset->query_id);
 }
 
+/* Exclusive lock. */
 static void
 reset_entry(Reset *reset, StatementEntry *entry, TimestampTz now)
 {
 	StatementCounters *c = &entry->counters;
+	int64		calls;
+	int64		errors;
 
-	if (c->calls == 0 && c->errors == 0)
+	/* others count meanwhile: what is added up here is what is forgotten */
+	SpinLockAcquire(&entry->mutex);
+	calls = c->calls;
+	errors = c->errors;
+	if (calls == 0 && errors == 0)
+	{
+		SpinLockRelease(&entry->mutex);
 		return;
-	reset->statements++;
+	}
 	if (reset->minmax_only)
 	{
 		c->exec.min = c->exec.max = c->plan.min = c->plan.max = 0;
 		c->exec.has_range = c->plan.has_range = false;
 		entry->minmax_since = now;
-		return;
 	}
-	reset->calls += c->calls;
-	reset->errors += c->errors;
-	dbu_track_clear_statement(entry, now);
+	else
+		dbu_track_clear_statement(entry, now);
+	SpinLockRelease(&entry->mutex);
+
+	reset->statements++;
+	if (reset->minmax_only)
+		return;
+	reset->calls += calls;
+	reset->errors += errors;
 	dbu_track_list_statement(entry);
 }
 

@@ -3,9 +3,10 @@
  * statements.c
  *	  Counters per statement: (service, database, user, queryid, toplevel).
  *
- * The entries are an array with hash chains over indexes.  A known statement
- * is found under the lock held shared and counted under its entry's spinlock.
- * A new one is normalised first, without any lock, then added under the lock
+ * The entries are an array with hash chains over indexes.  A statement that
+ * this process has found before is counted under its entry's spinlock alone, in
+ * which the key is compared; others are found under the lock held shared.  A
+ * new one is normalised first, without any lock, then added under the lock
  * held exclusively; when no entry is free the least used of a few that a clock
  * hand comes by gives way, and its calls are counted as dropped: the calls in
  * the table plus those dropped are those executed.
@@ -54,17 +55,16 @@ same_key(const StatementKey *a, const StatementKey *b)
 		a->username == b->username && a->service == b->service && a->toplevel == b->toplevel;
 }
 
-/*
- * The caller holds the lock, in either mode.  Where this process found its
- * last statements is tried first: an entry that is free has no key.
- */
+/* Where this process found its last statements. */
+static int32 found[HINTS];
+
+/* The caller holds the lock, in either mode. */
 static StatementEntry *
 find_entry(const StatementKey *key)
 {
-	static int32 found[HINTS];
 	int32	   *hint = &found[key->query_id % HINTS];
 
-	if (likely(same_key(&dbu_track_entries[*hint].key, key)))
+	if (same_key(&dbu_track_entries[*hint].key, key))
 		return &dbu_track_entries[*hint];
 	for (int32 i = dbu_track_buckets[bucket_of(key)]; i >= 0; i = dbu_track_entries[i].next)
 	{
@@ -77,12 +77,49 @@ find_entry(const StatementKey *key)
 	return NULL;
 }
 
-/* Take an entry out of its chain, onto the free list. Exclusive lock. */
-static void
-remove_entry(StatementEntry *entry)
+/*
+ * The entry for key, its spinlock held; NULL if this process does not remember
+ * it, or if it is to learn something, which takes the lock.  An entry that is
+ * free has no key.
+ */
+static inline StatementEntry *
+lock_known(const StatementKey *key)
+{
+	StatementEntry *entry = &dbu_track_entries[found[key->query_id % HINTS]];
+
+	/* a first look, so as not to disturb who counts another statement there */
+	if (entry->key.query_id != key->query_id)
+		return NULL;
+	SpinLockAcquire(&entry->mutex);
+	if (likely(same_key(&entry->key, key) && entry->wants == 0))
+		return entry;
+	SpinLockRelease(&entry->mutex);
+	return NULL;
+}
+
+/*
+ * Take an entry out of its chain, onto the free list; with only_unused not if it
+ * counts anything, then the answer is false.  What it held goes to calls and
+ * errors.  Both are read in the section that takes the key: whoever counts
+ * without the lock does so before, and is in them, or finds another key.
+ * Exclusive lock.
+ */
+static bool
+remove_entry(StatementEntry *entry, bool only_unused, int64 *calls, int64 *errors)
 {
 	int32		self = entry - dbu_track_entries;
 	int32	   *link = &dbu_track_buckets[bucket_of(&entry->key)];
+	bool		removed;
+
+	SpinLockAcquire(&entry->mutex);
+	*calls = entry->counters.calls;
+	*errors = entry->counters.errors;
+	removed = !only_unused || (*calls == 0 && *errors == 0);
+	if (removed)
+		memset(&entry->key, 0, sizeof(entry->key));
+	SpinLockRelease(&entry->mutex);
+	if (!removed)
+		return false;
 
 	while (*link != self)
 		link = &dbu_track_entries[*link].next;
@@ -91,10 +128,10 @@ remove_entry(StatementEntry *entry)
 	if (DsaPointerIsValid(entry->text))
 		dsa_free(dbu_shmem_dsa(), entry->text);
 	entry->text = InvalidDsaPointer;
-	memset(&entry->key, 0, sizeof(entry->key));
 	entry->next = dbu_track_shared->free_entry;
 	dbu_track_shared->free_entry = self;
 	dbu_track_shared->used_entries--;
+	return true;
 }
 
 /*
@@ -107,14 +144,13 @@ free_reset_entry(const StatementEntry *keep)
 	while (dbu_track_shared->reset_entry >= 0)
 	{
 		StatementEntry *entry = &dbu_track_entries[dbu_track_shared->reset_entry];
+		int64		calls;
+		int64		errors;
 
 		dbu_track_shared->reset_entry = entry->next_listed;
 		entry->listed = false;
-		if (entry != keep && entry->counters.calls == 0 && entry->counters.errors == 0)
-		{
-			remove_entry(entry);
+		if (entry != keep && remove_entry(entry, true, &calls, &errors))
 			return true;
-		}
 	}
 	return false;
 }
@@ -124,21 +160,29 @@ static void
 evict_one(void)
 {
 	StatementEntry *victim = NULL;
+	uint8		least = 0;
+	int64		calls;
+	int64		errors;
 
 	for (int i = 0; i < EVICTION_CANDIDATES; i++)
 	{
 		StatementEntry *entry = &dbu_track_entries[dbu_track_shared->clock_hand];
 
 		dbu_track_shared->clock_hand = (dbu_track_shared->clock_hand + 1) % dbu_track_max;
-		if (victim == NULL || entry->usage < victim->usage)
+		SpinLockAcquire(&entry->mutex);
+		if (victim == NULL || entry->usage < least)
+		{
 			victim = entry;
+			least = entry->usage;
+		}
 		if (entry->usage > 0)
 			entry->usage--;
+		SpinLockRelease(&entry->mutex);
 	}
+	(void) remove_entry(victim, false, &calls, &errors);
 	pg_atomic_fetch_add_u64(&dbu_track_shared->evictions, 1);
-	pg_atomic_fetch_add_u64(&dbu_track_shared->calls_dropped, victim->counters.calls);
-	pg_atomic_fetch_add_u64(&dbu_track_shared->errors_dropped, victim->counters.errors);
-	remove_entry(victim);
+	pg_atomic_fetch_add_u64(&dbu_track_shared->calls_dropped, calls);
+	pg_atomic_fetch_add_u64(&dbu_track_shared->errors_dropped, errors);
 }
 
 /* Put an entry that was cleared on the list of those that may be freed. Exclusive lock. */
@@ -152,7 +196,10 @@ dbu_track_list_statement(StatementEntry *entry)
 	dbu_track_shared->reset_entry = entry - dbu_track_entries;
 }
 
-/* Forget what was counted. Exclusive lock. */
+/*
+ * Forget what was counted.  Exclusive lock and the entry's spinlock: who adds up
+ * what is forgotten reads it in the same section.
+ */
 void
 dbu_track_clear_statement(StatementEntry *entry, TimestampTz now)
 {
@@ -177,15 +224,19 @@ dbu_track_add_statement(const StatementKey *key)
 	dbu_track_shared->free_entry = entry->next;
 	dbu_track_shared->used_entries++;
 
-	entry->key = *key;
-	entry->wants = WANTS_TEXT | WANTS_RELATIONS;
 	entry->operation = CMD_UNKNOWN;
 	entry->nrelations = 0;
 	entry->text = InvalidDsaPointer;
 	entry->text_length = entry->tags_length = 0;
 	entry->first_seen = GetCurrentTimestamp();
+
+	/* from here on others may count it: one that was here before may come back to its place */
+	SpinLockAcquire(&entry->mutex);
 	dbu_track_clear_statement(entry, entry->first_seen);
+	entry->wants = WANTS_TEXT | WANTS_RELATIONS;
 	entry->usage = 1;
+	entry->key = *key;
+	SpinLockRelease(&entry->mutex);
 
 	head = &dbu_track_buckets[bucket_of(key)];
 	entry->next = *head;
@@ -269,21 +320,27 @@ static void
 learn(StatementEntry *entry, CmdType operation, const DbuTrackSource *source,
 	  const char *text, const char *tags)
 {
+	uint8		wants = entry->wants;
+
 	entry->operation = operation;
 	if (text != NULL && needs_text(entry, source))
 	{
 		dbu_track_store_text(entry, text, tags, GetDatabaseEncoding());
 		if (source->whole || !DsaPointerIsValid(entry->text))
-			entry->wants &= ~WANTS_TEXT;
+			wants &= ~WANTS_TEXT;
 	}
-	if ((entry->wants & WANTS_RELATIONS) != 0 && source != NULL && source->range_table != NIL)
+	if ((wants & WANTS_RELATIONS) != 0 && source != NULL && source->range_table != NIL)
 	{
 		store_relations(entry, source->range_table);
-		entry->wants &= ~WANTS_RELATIONS;
+		wants &= ~WANTS_RELATIONS;
 	}
 	/* statements that no plan is made for have none */
 	if (operation == CMD_UTILITY)
-		entry->wants &= ~WANTS_RELATIONS;
+		wants &= ~WANTS_RELATIONS;
+
+	SpinLockAcquire(&entry->mutex);
+	entry->wants = wants;
+	SpinLockRelease(&entry->mutex);
 }
 
 /*
@@ -328,6 +385,7 @@ lock_entry(StatementKey *key, CmdType operation, const DbuTrackSource *source)
 	return entry;
 }
 
+/* Entry's spinlock held. */
 static void
 touch_entry(StatementEntry *entry)
 {
@@ -391,6 +449,7 @@ count_execution(StatementEntry *entry, const DbuStatement *stmt, const JitInstru
 {
 	StatementCounters *c = &entry->counters;
 
+	touch_entry(entry);
 	c->calls++;
 	c->rows += stmt->rows;
 	add_time(&c->exec, c->calls, stmt->exec_ms);
@@ -500,13 +559,11 @@ find_jit(const DbuStatement *stmt, JitInstrumentation *sum)
 	return sum;
 }
 
-void
-dbu_track_stmt_end(const DbuStatement *stmt)
+/* A statement that this process does not remember, or of which there is something to learn. */
+static pg_noinline void
+count_unknown(StatementKey *key, const DbuStatement *stmt, const JitInstrumentation *jit)
 {
-	StatementKey key;
 	StatementEntry *entry;
-	JitInstrumentation sum;
-	const JitInstrumentation *jit = find_jit(stmt, &sum);
 	DbuTrackSource source = {
 		.text = stmt->source_text,
 		.location = stmt->location,
@@ -516,13 +573,30 @@ dbu_track_stmt_end(const DbuStatement *stmt)
 		.range_table = stmt->query_desc ? stmt->query_desc->plannedstmt->rtable : NIL,
 	};
 
-	dbu_track_make_key(&key, stmt);
-	entry = lock_entry(&key, stmt->operation, &source);
+	entry = lock_entry(key, stmt->operation, &source);
 	SpinLockAcquire(&entry->mutex);
 	count_execution(entry, stmt, jit);
-	touch_entry(entry);
 	SpinLockRelease(&entry->mutex);
 	LWLockRelease(&dbu_track_shared->lock);
+}
+
+void
+dbu_track_stmt_end(const DbuStatement *stmt)
+{
+	StatementKey key;
+	StatementEntry *entry;
+	JitInstrumentation sum;
+	const JitInstrumentation *jit = find_jit(stmt, &sum);
+
+	dbu_track_make_key(&key, stmt);
+	entry = lock_known(&key);
+	if (likely(entry != NULL))
+	{
+		count_execution(entry, stmt, jit);
+		SpinLockRelease(&entry->mutex);
+	}
+	else
+		count_unknown(&key, stmt, jit);
 }
 
 /* Count errors of a statement; source as for lock_entry. */

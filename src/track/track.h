@@ -4,10 +4,18 @@
  *	  What the files of track share: the shared memory and its locks.
  *
  * dbu_track_shared->lock, one LWLock, guards the structure: which entry is where,
- * which services there are, what the totals of transactions are.  Held shared
- * it allows to find an entry; counters of a found entry are then changed
- * under the entry's spinlock.  Held exclusively it allows to add, evict and
- * reset.  Under a spinlock nothing is allocated, logged or raised.  Under the
+ * which services there are.  Held shared it allows to find an entry, and to read
+ * all of it but what its spinlock guards.  Held exclusively it allows to add, evict
+ * and reset.
+ *
+ * An entry's spinlock (mutex) guards its counters, histogram and usage, in whatever
+ * mode the LWLock is held.  Its key and wants are guarded by both: who holds
+ * either may read them, who changes them holds both, the LWLock exclusively.  So
+ * a process that remembers where a statement was counts it under the spinlock alone, after
+ * it compared the key; the exclusive lock does not keep it out.  Whoever takes the
+ * key away or clears the counters reads, in the same section, what they held.
+ *
+ * Under a spinlock nothing is allocated, logged or raised.  Under the
  * LWLock no catalog is read: waiting there for a heavyweight lock whose holder
  * waits for the LWLock is a deadlock that nobody detects.
  *
@@ -101,7 +109,7 @@ typedef struct StatementEntry
 {
 	StatementKey key;
 	int32		next;			/* in its hash chain or the free list, -1: end */
-	slock_t		mutex;			/* guards counters, histogram and usage */
+	slock_t		mutex;			/* guards key, counters, histogram, usage, wants */
 	uint8		usage;			/* recent use, for eviction */
 	uint8		wants;
 	uint8		operation;		/* a CmdType */

@@ -1,0 +1,112 @@
+# No count is lost where a statement that is known is counted without the lock
+# of the table: the same few statements from 8 clients, while resets follow each
+# other without a pause, entries give way all the time, and a backend is
+# terminated now and then.
+use strict;
+use warnings;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $node = PostgreSQL::Test::Cluster->new('main');
+$node->init;
+$node->append_conf('postgresql.conf', q{
+shared_preload_libraries = 'dbutil'
+dbutil.track_max = 100
+dbutil.track_utility = off
+dbutil.track_plans = off
+autovacuum = off
+max_connections = 40
+});
+$node->start;
+$node->safe_psql('postgres', 'CREATE EXTENSION dbutil; CREATE TABLE wide (' . join(', ', map { "c$_ int" } 1 .. 300) . ')');
+
+sub script
+{
+	my ($name, $text) = @_;
+	my $file = "$PostgreSQL::Test::Utils::tmp_check/$name.sql";
+	open(my $fh, '>', $file) or die $!;
+	print $fh $text;
+	close $fh;
+	return $file;
+}
+
+my $hot = script('hot', join '', map { "SELECT c$_ AS hot FROM wide;\n" } 1 .. 5);
+my $cold = script('cold', join '', map { "SELECT c$_ AS cold FROM wide;\n" } 1 .. 300);
+
+sub load
+{
+	my ($clients, $times, $file) = @_;
+	my ($out, $err) = ('', '');
+	local $ENV{PGOPTIONS} = '';
+	my $run = IPC::Run::start(
+		[ 'pgbench', '-n', '-M', 'prepared', '-c', $clients, '-j', 1, '-t', $times, '-f', $file,
+			'-h', $node->host, '-p', $node->port, 'postgres' ], '>', \$out, '2>', \$err);
+	return sub { ok($run->finish, 'the load ran'); unlike($err, qr/error|abort/i, 'and saw no error') };
+}
+
+# counted(): what the table and its losses hold of all sessions of the service
+sub counted
+{
+	return $node->safe_psql('postgres', q{SELECT coalesce(sum(calls), 0) + (SELECT calls_dropped FROM dbutil.track_info()) FROM dbutil.statements(false)});
+}
+
+# what this test itself asks is not counted
+$ENV{PGOPTIONS} = '-c dbutil.track=none';
+# --- resets without a pause; each is told apart from what it took away
+$node->safe_psql('postgres', 'SELECT dbutil.track_reset()');
+my $before = counted();
+my $done = load(8, 1000, $hot);
+my ($cleared, $resets) = (0, 0);
+my $sessions = q{SELECT count(*) > 1 FROM pg_stat_activity WHERE backend_type = 'client backend'};
+$node->poll_query_until('postgres', q{SELECT sum(calls) > 1000 FROM dbutil.statements(false)}) or die;
+do
+{
+	$cleared += $node->safe_psql('postgres', q{SELECT sum((dbutil.reset_statements()).calls) FROM generate_series(1, 1000)});
+	$resets += 1000;
+} while ($resets < 2000 || $node->safe_psql('postgres', $sessions) eq 't');
+$done->();
+is(counted() + $cleared - $before, 8 * 1000 * 5, "calls + dropped + cleared ($cleared, by $resets resets) = executed");
+
+# --- entries that give way, those of the hot statements among them
+$node->safe_psql('postgres', 'SELECT dbutil.track_reset()');
+$before = counted();
+my @done = (load(8, 1000, $hot), load(2, 20, $cold));
+$_->() for @done;
+my ($evictions, $lost) = split /\|/, $node->safe_psql('postgres', q{SET dbutil.track = 'none';
+	SELECT evictions, calls_dropped FROM dbutil.track_info()});
+is(counted() - $before, 8 * 1000 * 5 + 2 * 20 * 300, 'calls + dropped = executed');
+cmp_ok($evictions, '>', 1000, "while $evictions entries gave way");
+cmp_ok($lost, '>', $evictions, 'of statements that were known');
+
+# --- sessions that are terminated: what a client saw finished is counted
+$node->safe_psql('postgres', 'SELECT dbutil.track_reset()');
+$before = counted();
+$cleared = 0;
+my $finished = 0;
+my $text = join('', map { 'SELECT c' . ($_ % 5 + 1) . " AS hot FROM wide;\n\\echo done\n" } 1 .. 20000);
+my $victim_script = script('victim', $text);
+my $killed = 0;
+for my $round (1 .. 4)
+{
+	my ($out, $err) = ('', '');
+	local $ENV{PGOPTIONS} = '';
+	my $victim = IPC::Run::start(
+		[ 'psql', '-X', '-q', '-A', '-t', '-h', $node->host, '-p', $node->port, '-f', $victim_script, 'postgres' ],
+		'>', \$out, '2>', \$err);
+	$ENV{PGOPTIONS} = '-c dbutil.track=none';
+	$node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM pg_stat_activity WHERE query LIKE '%AS hot%' AND pid <> pg_backend_pid()}) or die;
+	$cleared += $node->safe_psql('postgres', q{SELECT sum((dbutil.reset_statements()).calls) FROM generate_series(1, 100)});
+	$node->safe_psql('postgres', q{SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%AS hot%' AND pid <> pg_backend_pid()});
+	$victim->finish;
+	$killed++ if $err =~ /terminating connection|server closed/;
+	$finished += () = $out =~ /^done$/mg;
+}
+# one more a session may have been running, and another ended on the server before it was answered
+my $all = counted() + $cleared - $before;
+cmp_ok($killed, '>', 0, "$killed sessions were terminated");
+cmp_ok($all, '>=', $finished - $killed, "calls + dropped + cleared ($all) are at least the statements that were answered ($finished)");
+cmp_ok($all, '<=', $finished + 2 * $killed, 'and at most one more a session');
+
+$node->stop;
+done_testing();
