@@ -82,6 +82,29 @@ RESET enable_bitmapscan;
 -- and with it there is nothing to find
 SELECT count(*) FROM dbutil.findings('SELECT * FROM ana_orders WHERE customer = 42', run => true);
 DROP INDEX ana_orders_customer;
+-- a column that has an index, wrapped: by a cast, a function, a calculation
+CREATE FUNCTION ana_wrapped(query text, run boolean DEFAULT false) RETURNS TABLE (severity text, wrapped text, index text)
+LANGUAGE sql AS $$
+	SELECT f.severity, f.evidence ->> 'column', f.evidence ->> 'index' FROM dbutil.findings(query, run => run) f WHERE rule = 'wrapped_column'
+$$;
+SELECT * FROM ana_wrapped('SELECT * FROM ana_orders WHERE id::text = ''7''');
+SELECT * FROM ana_wrapped('SELECT * FROM ana_orders WHERE 7 = abs(id)', true);
+SELECT * FROM ana_wrapped('SELECT * FROM ana_orders WHERE id + 1 < 8 AND status = ''x''', true);
+-- silent: not wrapped, no index on the column, most rows kept, no order or equality, two columns
+SET enable_indexscan = off;
+SET enable_bitmapscan = off;
+SELECT * FROM ana_wrapped('SELECT * FROM ana_orders WHERE id = 7');
+SELECT * FROM ana_wrapped('SELECT * FROM ana_orders WHERE abs(customer) = 7');
+SELECT * FROM ana_wrapped('SELECT * FROM ana_orders WHERE abs(id) > 7', true);
+SELECT * FROM ana_wrapped('SELECT * FROM ana_orders WHERE id::text LIKE ''%777''');
+SELECT * FROM ana_wrapped('SELECT * FROM ana_orders WHERE id + customer = 7');
+-- nor where the expression has an index of its own
+CREATE INDEX ana_orders_abs ON ana_orders (abs(id));
+SELECT * FROM ana_wrapped('SELECT * FROM ana_orders WHERE abs(id) = 7');
+DROP INDEX ana_orders_abs;
+RESET enable_indexscan;
+RESET enable_bitmapscan;
+DROP FUNCTION ana_wrapped(text, boolean);
 -- never analyzed: the size is not known, so there is no verdict
 CREATE TABLE ana_new (a int) WITH (autovacuum_enabled = off);
 INSERT INTO ana_new SELECT generate_series(1, 20000);

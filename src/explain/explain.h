@@ -36,6 +36,8 @@ typedef struct DbuScanFact
 	const char *columns;		/* what an index should hold, NULL: unknown */
 	const char *index_sql;		/* CREATE INDEX for them, NULL: none to suggest */
 	bool		indexed;		/* such an index exists already */
+	const char *wrapped;		/* column inside an expression, NULL: none */
+	const char *wrapped_index;	/* which could find it outside of one */
 } DbuScanFact;
 
 /* A column that a clause compares with something else, and how. */
@@ -193,6 +195,7 @@ extern void dbu_explain_add_text(DbuFinding *finding, const char *name, const ch
 
 /* rules over one node: rules_scan.c, rules_join.c, rules_effort.c */
 extern void dbu_explain_rule_slow_scan(DbuAnalysis *analysis, const DbuPlanNode *node);
+extern void dbu_explain_rule_wrapped_column(DbuAnalysis *analysis, const DbuPlanNode *node);
 extern void dbu_explain_rule_inefficient_index(DbuAnalysis *analysis, const DbuPlanNode *node);
 extern void dbu_explain_rule_lossy_bitmap(DbuAnalysis *analysis, const DbuPlanNode *node);
 extern void dbu_explain_rule_heap_fetches(DbuAnalysis *analysis, const DbuPlanNode *node);

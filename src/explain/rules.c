@@ -32,6 +32,7 @@ typedef struct Rule
 /* The names are part of the interface: users filter by them. */
 static const Rule rules[] = {
 	{"slow_scan", dbu_explain_rule_slow_scan, NULL},
+	{"wrapped_column", dbu_explain_rule_wrapped_column, NULL},
 	{"inefficient_index", dbu_explain_rule_inefficient_index, NULL},
 	{"lossy_bitmap", dbu_explain_rule_lossy_bitmap, NULL},
 	{"heap_fetches", dbu_explain_rule_heap_fetches, NULL},

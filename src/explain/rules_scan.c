@@ -119,35 +119,65 @@ measured_removal(const DbuPlanNode *node, double *rows_read, double *share)
 	return true;
 }
 
+/*
+ * Rows that a sequential scan reads and the share it removes, from actual
+ * figures or, in a plan that was not executed, from the size of the table.
+ */
+static bool
+scan_removal(const DbuAnalysis *analysis, const DbuPlanNode *node, double *rows_read,
+			 double *share, const char **basis)
+{
+	const DbuScanFact *fact = fact_of(analysis, node);
+
+	if (!is_type(node, "Seq Scan"))
+		return false;
+	*basis = "actual rows";
+	if (analysis->statement->measured)
+		return measured_removal(node, rows_read, share);
+	/* a plan alone does not say how large the table is */
+	if (fact == NULL || fact->reltuples <= 0 ||
+		dbu_explain_text(node->fields, "Filter") == NULL)
+		return false;
+	*rows_read = fact->reltuples;
+	*share = 1 - Min(1, node->plan_rows * parallel_divisor(node) / *rows_read);
+	*basis = "estimate";
+	return true;
+}
+
+/* An index exists, but the condition hides its column in an expression. */
+void
+dbu_explain_rule_wrapped_column(DbuAnalysis *analysis, const DbuPlanNode *node)
+{
+	const DbuScanFact *fact = fact_of(analysis, node);
+	DbuFinding *finding;
+	const char *basis;
+	double		rows_read;
+	double		share;
+
+	if (fact == NULL || fact->wrapped == NULL ||
+		!scan_removal(analysis, node, &rows_read, &share, &basis))
+		return;
+	finding = judge_removal(analysis, node, rows_read, share, basis,
+							"The condition wraps an indexed column in a function, a cast or a calculation, so that the index cannot be used. "
+							"Compare the column itself, with a value of its own type or as a range, or index the expression.");
+	if (finding == NULL)
+		return;
+	dbu_explain_add_text(finding, "column", fact->wrapped);
+	dbu_explain_add_text(finding, "index", fact->wrapped_index);
+}
+
 /* A whole table is read for few of its rows. */
 void
 dbu_explain_rule_slow_scan(DbuAnalysis *analysis, const DbuPlanNode *node)
 {
-	const DbuScanFact *fact;
+	const DbuScanFact *fact = fact_of(analysis, node);
 	DbuFinding *finding;
-	const char *basis = "actual rows";
+	const char *basis;
 	double		rows_read;
 	double		share;
 
-	if (!is_type(node, "Seq Scan"))
+	if (!scan_removal(analysis, node, &rows_read, &share, &basis))
 		return;
-	fact = fact_of(analysis, node);
-	if (analysis->statement->measured)
-	{
-		if (!measured_removal(node, &rows_read, &share))
-			return;
-	}
-	else
-	{
-		/* a plan alone does not say how large the table is */
-		if (fact == NULL || fact->reltuples <= 0 ||
-			dbu_explain_text(node->fields, "Filter") == NULL)
-			return;
-		rows_read = fact->reltuples;
-		share = 1 - Min(1, node->plan_rows * parallel_divisor(node) / rows_read);
-		basis = "estimate";
-	}
-
 	finding = judge_removal(analysis, node, rows_read, share, basis,
 							"The whole table is read and most of its rows are thrown away. "
 							"An index on the columns of the filter would read only those that are kept.");

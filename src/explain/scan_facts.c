@@ -21,6 +21,7 @@
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/stratnum.h"
+#include "access/sysattr.h"
 #include "access/table.h"
 #include "catalog/catalog.h"
 #include "catalog/pg_am.h"
@@ -32,6 +33,7 @@
 #include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
+#include "rewrite/rewriteManip.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -207,6 +209,94 @@ has_index(Relation rel, List *comparisons)
 	return found;
 }
 
+/*
+ * The column inside of one side of a comparison, if there is one column, and
+ * more around it than a change of its name for the same bits; else 0.
+ */
+static AttrNumber
+column_inside(Node *side, Node *other, Index rti)
+{
+	Bitmapset  *columns = NULL;
+	Oid			opclass;
+	int			member;
+
+	if (scanned_column(side, rti) != NULL || contain_var_clause(other) ||
+		contain_subplans(side) || contain_volatile_functions(side) ||
+		contain_volatile_functions(other))
+		return 0;
+	opclass = GetDefaultOpClass(exprType(side), BTREE_AM_OID);
+	pull_varattnos(side, rti, &columns);
+	if (!OidIsValid(opclass) || !bms_get_singleton_member(columns, &member))
+		return 0;
+	member += FirstLowInvalidHeapAttributeNumber;
+	return member > 0 ? member : 0;
+}
+
+/* Is the expression itself what some index holds? */
+static bool
+expression_indexed(Relation index, Node *expression, Index rti)
+{
+	List	   *expressions = copyObject(RelationGetIndexExpressions(index));
+
+	ChangeVarNodes((Node *) expressions, 1, rti, 0);
+	return list_member(expressions, expression);
+}
+
+/* Looks for an index that would do if a comparison did not wrap its column. */
+static void
+find_wrapped(DbuScanFact *fact, Relation rel, Node *expression, AttrNumber column)
+{
+	List	   *indexes = RelationGetIndexList(rel);
+	const char *name = NULL;
+	bool		served = false;
+	ListCell   *lc;
+
+	foreach(lc, indexes)
+	{
+		/* the planner has locked them all */
+		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
+
+		served |= expression_indexed(index, expression, fact->rti);
+		if (index->rd_index->indisvalid && index->rd_index->indkey.values[0] == column &&
+			index->rd_rel->relam == BTREE_AM_OID &&
+			heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL))
+			name = pstrdup(RelationGetRelationName(index));
+		index_close(index, NoLock);
+	}
+	list_free(indexes);
+	if (served || name == NULL)
+		return;
+	fact->wrapped = get_attname(RelationGetRelid(rel), column, false);
+	fact->wrapped_index = name;
+}
+
+/* Sets what the fact tells of a column wrapped in an expression. */
+static void
+describe_wrapped(DbuScanFact *fact, Relation rel, List *quals)
+{
+	ListCell   *lc;
+
+	foreach(lc, quals)
+	{
+		OpExpr	   *clause = lfirst(lc);
+
+		if (!IsA(clause, OpExpr) || list_length(clause->args) != 2)
+			continue;
+		for (int i = 0; i < 2 && fact->wrapped == NULL; i++)
+		{
+			Node	   *side = list_nth(clause->args, i);
+			AttrNumber	column = column_inside(side, list_nth(clause->args, 1 - i), fact->rti);
+			Oid			operator = i == 0 ? clause->opno : get_commutator(clause->opno);
+
+			/* not what a btree compares by, <> and LIKE among it */
+			if (column == 0 || !OidIsValid(operator) ||
+				get_op_opfamily_strategy(operator, get_opclass_family(GetDefaultOpClass(exprType(side), BTREE_AM_OID))) == 0)
+				continue;
+			find_wrapped(fact, rel, side, column);
+		}
+	}
+}
+
 static DbuScanFact *
 describe_scan(SeqScan *scan, List *rtable)
 {
@@ -217,6 +307,7 @@ describe_scan(SeqScan *scan, List *rtable)
 
 	fact->rti = scan->scan.scanrelid;
 	fact->reltuples = rel->rd_rel->reltuples;
+	describe_wrapped(fact, rel, scan->scan.plan.qual);
 	comparisons = index_comparisons(scan->scan.plan.qual, fact->rti);
 	if (comparisons != NIL)
 	{
