@@ -14,8 +14,10 @@ int			dbu_prepared_max = 1000;
 int			dbu_prepared_max_plans = 100;
 
 /*
- * A text is read by the same rules in every session, so that what was checked
- * when it was prepared is what runs.  Answers the nest level to end by
+ * Where a literal of a text ends is the same in every session, so that what was
+ * checked when it was prepared is what runs.  backslash_quote can only refuse a
+ * text; what literals and comparisons mean (DateStyle, transform_null_equals) is
+ * the calling session's, as it is for PREPARE.  Answers the nest level to end by
  * AtEOXact_GUC(true, level); an error ends it too.
  */
 int
