@@ -101,6 +101,7 @@ begin(dbpool_lease lease, dbpool__slot **slot, int64_t *deadline, dbpool_error *
 	code = dbpool__lease_usable(lease.pool, *slot, err);
 	if (code == DBPOOL_OK)
 	{
+		(*slot)->used = true;
 		(*slot)->busy = true;
 		lease.pool->stats.execs++;
 		if (*deadline == DBPOOL_DEADLINE_DEFAULT)

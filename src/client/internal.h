@@ -230,6 +230,7 @@ typedef struct dbpool__slot
 	int					 backend_pid;
 	unsigned			 todo;
 	int64_t				 reset_since; /* queued for a reset at, coarse */
+	bool				 used;		/* the borrower was given the PGconn, or had it used */
 	bool				 busy;		/* a dbpool_exec is running */
 	bool				 orphaned;	/* released while busy */
 	bool				 condemned; /* given up at a deadline */
@@ -308,7 +309,6 @@ struct dbpool_pool
 	dbpool__slot slots[];
 };
 
-void dbpool__slot_set(dbpool_pool *pool, dbpool__slot *slot, dbpool__slot_state state);
 void dbpool__slot_lend(dbpool_pool *pool, dbpool__slot *slot, const char *file, int line,
 					   int64_t now);
 _Atomic uint32_t *dbpool__slot_ready(dbpool_pool *pool, dbpool__slot *slot, int64_t now);
@@ -316,15 +316,65 @@ void dbpool__slot_to_reset(dbpool_pool *pool, dbpool__slot *slot, unsigned todo)
 void dbpool__slot_to_close(dbpool_pool *pool, dbpool__slot *slot, uint64_t *counter);
 void dbpool__slot_empty(dbpool_pool *pool, dbpool__slot *slot);
 dbpool__slot *dbpool__slot_take_idle(dbpool_pool *pool, int64_t now);
-bool dbpool__slot_outdated(dbpool_pool *pool, dbpool__slot *slot, int64_t now);
 void dbpool__grow(dbpool_pool *pool);
 void dbpool__fail_waiters(dbpool_pool *pool, const dbpool_error *why);
 int	 dbpool__slot_probe(const dbpool__slot *slot);
 bool dbpool__idle_overdue(dbpool_pool *pool, dbpool__slot *slot, int64_t now);
-void dbpool__list_push_head(dbpool__list *list, dbpool__slot *slot);
 void dbpool__list_push_tail(dbpool__list *list, dbpool__slot *slot);
-void dbpool__list_remove(dbpool__list *list, dbpool__slot *slot);
 uint32_t dbpool__live(const dbpool_pool *pool);
+
+/* Change the state and the counts with it; the lists are the caller's. */
+static inline void
+dbpool__slot_set(dbpool_pool *pool, dbpool__slot *slot, dbpool__slot_state state)
+{
+	pool->nstate[slot->state]--;
+	pool->nstate[state]++;
+	slot->state = state;
+}
+
+static inline void
+dbpool__list_push_head(dbpool__list *list, dbpool__slot *slot)
+{
+	slot->prev = NULL;
+	slot->next = list->head;
+	if (list->head != NULL)
+		list->head->prev = slot;
+	else
+		list->tail = slot;
+	list->head = slot;
+}
+
+static inline void
+dbpool__list_remove(dbpool__list *list, dbpool__slot *slot)
+{
+	if (slot->prev != NULL)
+		slot->prev->next = slot->next;
+	else
+		list->head = slot->next;
+	if (slot->next != NULL)
+		slot->next->prev = slot->prev;
+	else
+		list->tail = slot->prev;
+	slot->prev = NULL;
+	slot->next = NULL;
+}
+
+/* Too old, or of an evicted generation?  Counts the reason if so. */
+static inline bool
+dbpool__slot_outdated(dbpool_pool *pool, const dbpool__slot *slot, int64_t now)
+{
+	if (slot->epoch != pool->epoch)
+	{
+		pool->stats.closed_evicted++;
+		return true;
+	}
+	if (now >= slot->expires_at)
+	{
+		pool->stats.closed_lifetime++;
+		return true;
+	}
+	return false;
+}
 
 /* ---- libpq under a deadline (wire.c) ---- */
 

@@ -200,16 +200,18 @@ static int
 judge(dbpool_pool *pool, dbpool__slot *slot, bool discard, int64_t now, uint64_t **counter)
 {
 	const dbpool__session *session = &slot->session;
-	PGTransactionStatusType tx;
+	PGTransactionStatusType tx = PQTRANS_IDLE;
 	int					   todo = 0;
 
+	/* a connection that nobody touched is what it was when it was lent */
 	if (session->destroyed)
 	{
 		slot->conn = NULL; /* the borrower's PQfinish freed it */
 		*counter = &pool->stats.closed_broken;
 		return -1;
 	}
-	tx = PQtransactionStatus(slot->conn);
+	if (slot->used)
+		tx = PQtransactionStatus(slot->conn);
 	if (session->server_ro && slot->epoch == pool->epoch &&
 		(pool->epoch_at == 0 || now - pool->epoch_at >= NS_PER_S))
 	{
@@ -220,9 +222,10 @@ judge(dbpool_pool *pool, dbpool__slot *slot, bool discard, int64_t now, uint64_t
 	if (discard || slot->condemned)
 		return -1;
 	*counter = &pool->stats.closed_broken;
-	if (PQstatus(slot->conn) != CONNECTION_OK ||
-		PQpipelineStatus(slot->conn) != PQ_PIPELINE_OFF || tx == PQTRANS_ACTIVE ||
-		tx == PQTRANS_UNKNOWN)
+	if (slot->used &&
+		(PQstatus(slot->conn) != CONNECTION_OK ||
+		 PQpipelineStatus(slot->conn) != PQ_PIPELINE_OFF || tx == PQTRANS_ACTIVE ||
+		 tx == PQTRANS_UNKNOWN))
 		return -1;
 	*counter = &pool->stats.closed_evicted;
 	if (session->evict)
@@ -291,7 +294,7 @@ dbpool__lease_end(dbpool_pool *pool, dbpool__slot *slot, bool discard)
 
 	pool->stats.released++;
 	pool->stats.use_ns += (uint64_t) (now - slot->acquired_at);
-	if (!slot->session.destroyed)
+	if (slot->used && !slot->session.destroyed)
 		dbpool__session_detach(slot->conn, &slot->session);
 	if (pool->stopping)
 	{
@@ -305,7 +308,8 @@ dbpool__lease_end(dbpool_pool *pool, dbpool__slot *slot, bool discard)
 		dbpool__slot_to_reset(pool, slot, (unsigned) todo);
 	else
 	{
-		dbpool__session_restore(slot->conn, &slot->session, pool->config.reset);
+		if (slot->used)
+			dbpool__session_restore(slot->conn, &slot->session, pool->config.reset);
 		wake = dbpool__slot_ready(pool, slot, now);
 	}
 	pthread_mutex_unlock(&pool->lock);
@@ -408,7 +412,10 @@ dbpool_conn(dbpool_lease lease)
 	if (dbpool__lease_lock(lease, &slot, NULL) != DBPOOL_OK)
 		return NULL;
 	if (dbpool__lease_usable(lease.pool, slot, NULL) == DBPOOL_OK)
+	{
+		slot->used = true;
 		conn = slot->conn;
+	}
 	pthread_mutex_unlock(&lease.pool->lock);
 	return conn;
 }

@@ -19,18 +19,6 @@
 #include "internal.h"
 
 void
-dbpool__list_push_head(dbpool__list *list, dbpool__slot *slot)
-{
-	slot->prev = NULL;
-	slot->next = list->head;
-	if (list->head != NULL)
-		list->head->prev = slot;
-	else
-		list->tail = slot;
-	list->head = slot;
-}
-
-void
 dbpool__list_push_tail(dbpool__list *list, dbpool__slot *slot)
 {
 	slot->next = NULL;
@@ -40,30 +28,6 @@ dbpool__list_push_tail(dbpool__list *list, dbpool__slot *slot)
 	else
 		list->head = slot;
 	list->tail = slot;
-}
-
-void
-dbpool__list_remove(dbpool__list *list, dbpool__slot *slot)
-{
-	if (slot->prev != NULL)
-		slot->prev->next = slot->next;
-	else
-		list->head = slot->next;
-	if (slot->next != NULL)
-		slot->next->prev = slot->prev;
-	else
-		list->tail = slot->prev;
-	slot->prev = NULL;
-	slot->next = NULL;
-}
-
-/* Change the state and the counts with it; the lists are the caller's. */
-void
-dbpool__slot_set(dbpool_pool *pool, dbpool__slot *slot, dbpool__slot_state state)
-{
-	pool->nstate[slot->state]--;
-	pool->nstate[state]++;
-	slot->state = state;
 }
 
 /* Connections that exist and will be of use. */
@@ -82,6 +46,7 @@ dbpool__slot_lend(dbpool_pool *pool, dbpool__slot *slot, const char *file, int l
 	slot->acquired_at = now;
 	slot->file = file;
 	slot->line = line;
+	slot->used = false;
 	slot->busy = false;
 	slot->orphaned = false;
 	slot->condemned = false;
@@ -167,23 +132,6 @@ dbpool__slot_empty(dbpool_pool *pool, dbpool__slot *slot)
 	slot->backend_pid = 0;
 	pthread_cond_broadcast(&pool->state_cond);
 	dbpool__grow(pool);
-}
-
-/* Too old, or of an evicted generation?  Counts the reason if so. */
-bool
-dbpool__slot_outdated(dbpool_pool *pool, dbpool__slot *slot, int64_t now)
-{
-	if (slot->epoch != pool->epoch)
-	{
-		pool->stats.closed_evicted++;
-		return true;
-	}
-	if (now >= slot->expires_at)
-	{
-		pool->stats.closed_lifetime++;
-		return true;
-	}
-	return false;
 }
 
 /* May an idle slot be closed for having idled too long? */
