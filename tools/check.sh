@@ -1,14 +1,14 @@
 #!/bin/bash
 # check.sh: the one test command (`make check`): regress, isolation, TAP,
-# client, surface and upgrade tests against private servers, with nothing
+# client, python, surface and upgrade tests against private servers, with nothing
 # installed into the system and nothing run as root.
 #
 #   make check                       everything
 #   make check TESTS="bulk_insert"   only these: a file of sql/ or
 #                                    test/isolation/specs/ or test/t/ (with or
 #                                    without its ending), a program of
-#                                    test/client/, `client`, `surface`,
-#                                    `upgrade` or `demo`
+#                                    test/client/ or test/python/, `client`,
+#                                    `python`, `surface`, `upgrade` or `demo`
 #
 # For tools/assert.sh, DBUTIL_COPT holds more options for the compiler, and
 # DBUTIL_TEST_CONF lines for the configuration of every test's server.
@@ -38,6 +38,7 @@ REGRESS=()
 ISOLATION=()
 TAP=()
 CLIENT=()
+PYTHON=()
 SURFACE=()
 DEMO=
 
@@ -57,14 +58,16 @@ names()
 # select_tests: fills the lists above from TESTS, or with everything.
 select_tests()
 {
-	local name found base all_client
+	local name found base all_client all_python
 
 	mapfile -t all_client < <(names test/client .c | grep '^test_' || true)
+	mapfile -t all_python < <(names test/python .py | grep '^test_' || true)
 	if [ -z "${TESTS:-}" ]; then
 		mapfile -t REGRESS < <(names sql .sql)
 		mapfile -t ISOLATION < <(names test/isolation/specs .spec)
 		mapfile -t TAP < <(names test/t .pl)
 		[ ! -f "$DBUTIL_ROOT/test/client/Makefile" ] || CLIENT=(all)
+		PYTHON=("${all_python[@]}")
 		SURFACE=(surface upgrade)
 		DEMO=1
 		return 0
@@ -77,13 +80,15 @@ select_tests()
 		[ ! -f "$DBUTIL_ROOT/test/isolation/specs/$base.spec" ] || { ISOLATION+=("$base"); found=1; }
 		[ ! -f "$DBUTIL_ROOT/test/t/$base.pl" ] || { TAP+=("$base"); found=1; }
 		case " ${all_client[*]} " in *" $base "*) CLIENT+=("$base"); found=1 ;; esac
+		case " ${all_python[*]} " in *" $base "*) PYTHON+=("$base"); found=1 ;; esac
 		case $base in
 			client) CLIENT=(all); found=1 ;;
+			python) PYTHON=("${all_python[@]}"); found=1 ;;
 			surface | upgrade) SURFACE+=("$base"); found=1 ;;
 			demo) DEMO=1; found=1 ;;
 		esac
 		[ -n "$found" ] ||
-			die "no test is called '$name': look in sql/, test/isolation/specs/, test/t/ and test/client/"
+			die "no test is called '$name': look in sql/, test/isolation/specs/, test/t/, test/client/ and test/python/"
 	done
 }
 
@@ -219,6 +224,20 @@ client_tests()
 	count client "$dir.out" "$status" "$dir.err" "$((SECONDS - start)) s"
 }
 
+# python_tests NAME...: test/python's own runner, on the packages of this
+# system's Python: one from elsewhere in the PATH does not see them.
+python_tests()
+{
+	local dir=$OUT/python status=0 start=$SECONDS
+
+	give "$dir"
+	limited env -C "$dir" TEMP_CONFIG="$OUT/stage.conf" \
+		/usr/bin/python3 "$SRC/test/python/run.py" "$PG_BINDIR" "$@" \
+		>"$dir.out" 2>"$dir.err" || status=$?
+	stop_servers "$TEMP"
+	count python "$dir.out" "$status" "$dir.err" "$((SECONDS - start)) s"
+}
+
 # surface_tests NAME: test/surface, see tools/surface.sh.
 surface_tests()
 {
@@ -281,6 +300,7 @@ for name in "${TAP[@]+"${TAP[@]}"}"; do
 	tap_file "$name"
 done
 [ ${#CLIENT[@]} = 0 ] || client_tests "${CLIENT[@]}"
+[ ${#PYTHON[@]} = 0 ] || python_tests "${PYTHON[@]}"
 for name in "${SURFACE[@]+"${SURFACE[@]}"}"; do
 	surface_tests "$name"
 done

@@ -43,6 +43,12 @@ wish()
 	return 0
 }
 
+# has_python MODULE: does the system's own Python have it?
+has_python()
+{
+	/usr/bin/python3 -c "import $1"
+}
+
 # apt_offers PACKAGE: does the package list have a version to install?
 apt_offers()
 {
@@ -111,6 +117,15 @@ look_for_check()
 	want libcmocka-dev "cmocka" pkg-config --exists cmocka
 	want perl "perl" have perl
 	want libipc-run-perl "perl's IPC::Run" perl -MIPC::Run -e 1
+	want python3 "python" test -x /usr/bin/python3
+	want python3-sqlalchemy "python's SQLAlchemy" has_python sqlalchemy
+	want python3-psycopg2 "python's psycopg2" has_python psycopg2
+	want python3-asyncpg "python's asyncpg" has_python asyncpg
+	want python3-greenlet "python's greenlet" has_python greenlet
+	want pgbouncer "pgbouncer" test -x /usr/sbin/pgbouncer
+	wish python3-psycopg has_python psycopg
+	wish default-jdk-headless have javac
+	wish libpostgresql-jdbc-java test -e /usr/share/java/postgresql.jar
 }
 
 look_for_lint()
@@ -119,6 +134,7 @@ look_for_lint()
 	want clang "clang" have clang
 	want clang-tidy "clang-tidy" have clang-tidy
 	want shellcheck "shellcheck" have shellcheck
+	want pyflakes3 "pyflakes" have pyflakes3
 }
 
 look_for_majors()

@@ -71,6 +71,12 @@ shell_lint()
 	shell_files | xargs -0 -r shellcheck -x -e SC2016,SC2034,SC2317,SC1091
 }
 
+python_lint()
+{
+	cd "$DBUTIL_ROOT"
+	list_tree | grep -z '\.py$' | xargs -0 -r pyflakes3
+}
+
 build_server()
 {
 	DBUTIL_WERROR=1 build_stage "$DIR"
@@ -148,6 +154,7 @@ give "$DIR"
 lock_dir "$DIR"
 
 step "shellcheck" shell_lint
+step "pyflakes" python_lint
 step "layering rules" bash "$DBUTIL_ROOT/tools/layering.sh"
 step "typedefs.list" typedefs
 step "layering rules, self-test" bash "$DBUTIL_ROOT/tools/layering.sh" --self-test

@@ -15,6 +15,7 @@ set -euo pipefail
 
 SUITES="trixie forky sid experimental"		# looked at in this order
 PACKAGES=make,gcc,g++,libc6-dev,perl,libipc-run-perl,libcmocka-dev,libpq-dev,pkg-config
+PACKAGES+=,python3,python3-sqlalchemy,python3-psycopg2,python3-asyncpg,python3-greenlet,python3-psycopg,pgbouncer
 WISHES=hypopg	# server packages, postgresql-NN-NAME, added where the archive has them
 RECIPE=2		# raise it when the root folders must be made anew
 
