@@ -128,7 +128,8 @@ class Arguments(unittest.TestCase):
             self.args("gssencmode=disable")
 
     def test_names_that_no_other_process_gives(self):
-        # behind a pooler two processes prepare in the same session
+        # behind a pooler two processes prepare in the same session; newer asyncpg
+        # gives no name at all then
         async def prepared(pooler):
             args = self.args(harness.server.dsn, pooler=pooler)
             connection = await async_pool.asyncpg.connect(**args)
@@ -136,7 +137,7 @@ class Arguments(unittest.TestCase):
             name = await statement.fetchval()
             await connection.close()
             return name
-        self.assertRegex(asyncio.run(prepared(True)), "^__asyncpg_stmt_[0-9a-f]{32}__$")
+        self.assertRegex(asyncio.run(prepared(True)) or "none", "^(none|__asyncpg_stmt_[0-9a-f]{32}__)$")
         self.assertRegex(asyncio.run(prepared(False)), "^__asyncpg_stmt_[0-9a-f]{1,8}__$")
 
     def test_a_pool_for_each_loop(self):
