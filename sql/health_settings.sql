@@ -45,6 +45,22 @@ INSERT INTO dbutil.health_silences (check_name, reason) VALUES ('xid_age', 'for 
 SELECT count(*) > 0 AS still_works FROM dbutil.health WHERE check_name = 'xid_age';
 DELETE FROM dbutil.health_settings;
 
+-- a statement sees what it has changed itself
+CREATE FUNCTION pg_temp.lower_threshold() RETURNS bool LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO dbutil.health_settings (check_name, warn) VALUES ('xid_age', 0);
+	RETURN true;
+END $$;
+BEGIN;
+SELECT CASE WHEN pg_temp.lower_threshold() THEN
+	(SELECT status FROM dbutil.health('quick') WHERE check_name = 'xid_age' AND object_name = 'template0') END AS status;
+ROLLBACK;
+BEGIN;
+SELECT CASE WHEN pg_temp.lower_threshold() THEN
+	(SELECT count(*) FROM jsonb_array_elements(dbutil.check_database_health(level => 'quick') -> 'findings') AS f
+	 WHERE f ->> 'check' = 'xid_age') > 0 END AS found;
+ROLLBACK;
+
 -- the server's checks: what is fine by default fires at thresholds of zero
 CREATE FUNCTION pg_temp.server(OUT check_name text, OUT status text) RETURNS SETOF record LANGUAGE sql AS $$
 SELECT check_name, status FROM dbutil.health('quick')

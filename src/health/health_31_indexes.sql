@@ -11,8 +11,10 @@ DECLARE
 	min_pages integer := ceil(1 / page_mb);		-- a megabyte
 	stats_days numeric;
 BEGIN
-	-- CREATE INDEX CONCURRENTLY leaves its index invalid while it runs; the lock
-	-- that it holds on the table all may see.
+	-- CREATE INDEX and REINDEX CONCURRENTLY leave an index invalid while they run.
+	-- Which table they work on is hidden from ordinary roles, that they run and
+	-- what they lock is not.  The lock alone would not do: VACUUM and ANALYZE
+	-- take the same one.
 	RETURN QUERY
 	SELECT 'invalid_indexes', format('%I.%I', n.nspname, x.relname), x.relpages * page_mb, NULL::numeric,
 		   CASE x.relkind WHEN 'I' THEN format('some partitions of %I have no index attached to it', c.relname)
@@ -27,7 +29,8 @@ BEGIN
 	JOIN pg_namespace AS n ON n.oid = x.relnamespace
 	WHERE NOT (i.indisvalid AND i.indisready AND i.indislive) AND x.relpersistence <> 't'
 	  AND NOT EXISTS (
-		SELECT FROM pg_locks AS l
+		SELECT FROM pg_stat_progress_create_index AS b
+		JOIN pg_locks AS l ON l.pid = b.pid
 		WHERE l.locktype = 'relation' AND l.relation = i.indrelid AND l.granted AND l.mode = 'ShareUpdateExclusiveLock'
 		  AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()));
 
@@ -40,7 +43,8 @@ BEGIN
 	WITH alike AS MATERIALIZED (
 		SELECT array_agg(i.indexrelid) AS members
 		FROM pg_index AS i
-		WHERE i.indisvalid AND NOT i.indisexclusion
+		WHERE i.indrelid >= 16384		-- those below are the system's own
+		  AND i.indisvalid AND NOT i.indisexclusion
 		GROUP BY i.indrelid, i.indnkeyatts, i.indkey::text, i.indclass::text, i.indcollation::text, i.indoption::text
 		HAVING count(*) > 1
 	), candidate AS MATERIALIZED (

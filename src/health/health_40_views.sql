@@ -5,7 +5,8 @@ CREATE FUNCTION dbutil.health(level text DEFAULT 'full',
 	OUT warn numeric, OUT critical numeric, OUT message text, OUT advice text,
 	OUT suggested_sql text, OUT silenced boolean, OUT needs text)
 	RETURNS SETOF record
-	LANGUAGE plpgsql STABLE
+	LANGUAGE plpgsql VOLATILE
+	-- clocks and counters move within a statement, and so may thresholds
 	SET search_path = pg_catalog, pg_temp
 	-- a look at the server's health takes no workers from it, and compiles nothing
 	SET max_parallel_workers_per_gather = 0
@@ -127,7 +128,7 @@ COMMENT ON FUNCTION dbutil.health_service(text) IS
 
 CREATE FUNCTION dbutil.check_database_health(service text DEFAULT NULL, level text DEFAULT 'full')
 	RETURNS jsonb
-	LANGUAGE plpgsql STABLE
+	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 	AS $function$
 DECLARE

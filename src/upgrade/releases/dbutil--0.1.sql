@@ -2218,8 +2218,10 @@ DECLARE
 	min_pages integer := ceil(1 / page_mb);		-- a megabyte
 	stats_days numeric;
 BEGIN
-	-- CREATE INDEX CONCURRENTLY leaves its index invalid while it runs; the lock
-	-- that it holds on the table all may see.
+	-- CREATE INDEX and REINDEX CONCURRENTLY leave an index invalid while they run.
+	-- Which table they work on is hidden from ordinary roles, that they run and
+	-- what they lock is not.  The lock alone would not do: VACUUM and ANALYZE
+	-- take the same one.
 	RETURN QUERY
 	SELECT 'invalid_indexes', format('%I.%I', n.nspname, x.relname), x.relpages * page_mb, NULL::numeric,
 		   CASE x.relkind WHEN 'I' THEN format('some partitions of %I have no index attached to it', c.relname)
@@ -2234,7 +2236,8 @@ BEGIN
 	JOIN pg_namespace AS n ON n.oid = x.relnamespace
 	WHERE NOT (i.indisvalid AND i.indisready AND i.indislive) AND x.relpersistence <> 't'
 	  AND NOT EXISTS (
-		SELECT FROM pg_locks AS l
+		SELECT FROM pg_stat_progress_create_index AS b
+		JOIN pg_locks AS l ON l.pid = b.pid
 		WHERE l.locktype = 'relation' AND l.relation = i.indrelid AND l.granted AND l.mode = 'ShareUpdateExclusiveLock'
 		  AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()));
 
@@ -2247,7 +2250,8 @@ BEGIN
 	WITH alike AS MATERIALIZED (
 		SELECT array_agg(i.indexrelid) AS members
 		FROM pg_index AS i
-		WHERE i.indisvalid AND NOT i.indisexclusion
+		WHERE i.indrelid >= 16384		-- those below are the system's own
+		  AND i.indisvalid AND NOT i.indisexclusion
 		GROUP BY i.indrelid, i.indnkeyatts, i.indkey::text, i.indclass::text, i.indcollation::text, i.indoption::text
 		HAVING count(*) > 1
 	), candidate AS MATERIALIZED (
@@ -2408,7 +2412,8 @@ CREATE FUNCTION dbutil.health(level text DEFAULT 'full',
 	OUT warn numeric, OUT critical numeric, OUT message text, OUT advice text,
 	OUT suggested_sql text, OUT silenced boolean, OUT needs text)
 	RETURNS SETOF record
-	LANGUAGE plpgsql STABLE
+	LANGUAGE plpgsql VOLATILE
+	-- clocks and counters move within a statement, and so may thresholds
 	SET search_path = pg_catalog, pg_temp
 	-- a look at the server's health takes no workers from it, and compiles nothing
 	SET max_parallel_workers_per_gather = 0
@@ -2530,7 +2535,7 @@ COMMENT ON FUNCTION dbutil.health_service(text) IS
 
 CREATE FUNCTION dbutil.check_database_health(service text DEFAULT NULL, level text DEFAULT 'full')
 	RETURNS jsonb
-	LANGUAGE plpgsql STABLE
+	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
 	AS $function$
 DECLARE
