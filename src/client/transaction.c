@@ -278,7 +278,7 @@ dbpool_session_commit(dbpool_session *session, dbpool_error *err)
 	if (code != DBPOOL_OK)
 		fate = code == DBPOOL_EFORK ? DBPOOL_UNKNOWN : DBPOOL_ABORTED;
 	else
-		code = commit(session, &v, &fate, &own);
+		(void) commit(session, &v, &fate, &own);
 	if (fate == DBPOOL_ABORTED)
 		own.flags |= DBPOOL_TX_ABORTED;
 	if (fate != DBPOOL_OPEN)
