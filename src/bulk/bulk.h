@@ -262,6 +262,7 @@ typedef struct DbuBulkResult
 #define DBU_FEED_NAME "dbutil_rows"
 
 typedef struct DbuDefault DbuDefault;
+typedef struct DbuDirect DbuDirect;
 typedef struct DbuRejects DbuRejects;
 
 typedef struct DbuBulkCall
@@ -552,6 +553,10 @@ typedef enum DbuRoute
 
 extern int	dbu_bulk_route;		/* dbutil.bulk_route */
 extern const char *dbu_bulk_not_direct(const DbuBulkCall *call, const DbuShape *shape, Relation rel);
+extern DbuDirect *dbu_bulk_direct_begin(DbuBulkCall *call, DbuShape *shape);
+extern bool dbu_bulk_direct_is_for(const DbuDirect *direct, const DbuShape *shape);
+extern void dbu_bulk_direct_row(DbuDirect *direct, int64 ord, const Datum *values, const bool *nulls);
+extern int64 dbu_bulk_direct_end(DbuDirect *direct);
 extern bool dbu_bulk_direct(DbuBulkCall *call, DbuBatch *batch);
 
 /* explain.c */

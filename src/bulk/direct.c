@@ -63,7 +63,7 @@
 /* Where a column's value comes from. */
 typedef struct Origin
 {
-	int			attr;			/* place in the batch's rows, from 0; -1: not there */
+	int			position;		/* among the columns of the rows; -1: not there */
 	ExprState  *expr;			/* its default; NULL: null */
 	bool		once;			/* the same for all rows ... */
 	bool		known;			/* ... and evaluated */
@@ -71,23 +71,26 @@ typedef struct Origin
 	bool		isnull;
 } Origin;
 
-typedef struct Direct
+struct DbuDirect
 {
+	DbuBulkCall *call;
+	DbuShape   *shape;			/* of all its rows */
 	Relation	rel;
 	EState	   *estate;
 	ResultRelInfo *relinfo;
 	BulkInsertState bulk;
 	CommandId	cid;
 	Origin	   *origins;		/* by attribute */
-	ExprContext *defaults;		/* values of defaults, until the rows are in */
+	ExprContext *defaults;		/* values of a row's defaults */
 	TupleDesc	desc;			/* the table's; our own, so that slots do not count references */
-	TupleTableSlot *given[MAX_ROWS];	/* rows of the batch, made as they are needed ... */
-	TupleTableSlot *rows[MAX_ROWS]; /* ... and as they go into the table */
+	TupleTableSlot *rows[MAX_ROWS]; /* made as they are needed, each with a tuple of its own */
+	int64		ords[MAX_ROWS];
 	int			nslots;
 	int			nrows;
 	Size		bytes;
+	int64		inserted;
 	int64		ord;			/* of the row that is checked, 0: none */
-} Direct;
+};
 
 /* ---------- may it be done? ---------- */
 
@@ -242,7 +245,7 @@ dbu_bulk_not_direct(const DbuBulkCall *call, const DbuShape *shape, Relation rel
 
 /* A range table as INSERT would have it, and the checks that go with it. */
 static void
-begin_checked(Direct *direct, DbuBulkCall *call, const DbuShape *shape)
+begin_checked(DbuDirect *direct, DbuBulkCall *call, const DbuShape *shape)
 {
 	RangeTblEntry *rte = makeNode(RangeTblEntry);
 	List	   *permissions = NIL;
@@ -270,7 +273,7 @@ begin_checked(Direct *direct, DbuBulkCall *call, const DbuShape *shape)
 }
 
 static void
-find_origins(Direct *direct, DbuBulkCall *call, const DbuShape *shape)
+find_origins(DbuDirect *direct, DbuBulkCall *call, const DbuShape *shape)
 {
 	direct->origins = palloc0(sizeof(Origin) * Max(direct->desc->natts, 1));
 	for (int i = 0; i < direct->desc->natts; i++)
@@ -280,7 +283,7 @@ find_origins(Direct *direct, DbuBulkCall *call, const DbuShape *shape)
 		int			position = supplied_position(call, shape, att->attnum);
 		Node	   *expr;
 
-		origin->attr = position < 0 ? -1 : DBU_FEED_FIRST - 1 + position;
+		origin->position = position;
 		if (att->attisdropped || position >= 0)
 			continue;
 		expr = dbu_bulk_default_expression(direct->rel, att->attnum);
@@ -292,7 +295,7 @@ find_origins(Direct *direct, DbuBulkCall *call, const DbuShape *shape)
 }
 
 static Datum
-default_value(Direct *direct, Origin *origin, bool *isnull)
+default_value(DbuDirect *direct, Origin *origin, bool *isnull)
 {
 	Datum		value = (Datum) 0;
 
@@ -316,38 +319,51 @@ default_value(Direct *direct, Origin *origin, bool *isnull)
 	return ExecEvalExprSwitchContext(origin->expr, direct->defaults, isnull);
 }
 
+/* Values by position become a tuple of the table, which the slot owns. */
 static void
-fill_row(Direct *direct, TupleTableSlot *given, TupleTableSlot *row)
+fill_row(DbuDirect *direct, const Datum *values, const bool *nulls, TupleTableSlot *row)
 {
-	slot_getallattrs(given);
 	ExecClearTuple(row);
 	for (int i = 0; i < direct->desc->natts; i++)
 	{
 		Origin	   *origin = &direct->origins[i];
 
-		if (origin->attr >= 0)
+		if (origin->position >= 0)
 		{
-			row->tts_values[i] = given->tts_values[origin->attr];
-			row->tts_isnull[i] = given->tts_isnull[origin->attr];
+			row->tts_values[i] = values[origin->position];
+			row->tts_isnull[i] = nulls[origin->position];
 		}
 		else
 			row->tts_values[i] = default_value(direct, origin, &row->tts_isnull[i]);
 	}
 	ExecStoreVirtualTuple(row);
+	ExecMaterializeSlot(row);
+	ResetExprContext(direct->defaults);
+}
+
+static void
+errcontext_row(void *arg)
+{
+	const DbuDirect *direct = arg;
+
+	if (direct->ord > 0)
+		errcontext("row " INT64_FORMAT " of the rows given", direct->ord);
 }
 
 /* The rows gathered go into the table, then one by one through what INSERT does with a row. */
 static void
-put_rows(Direct *direct)
+put_rows(DbuDirect *direct)
 {
 	EState	   *estate = direct->estate;
 	ResultRelInfo *relinfo = direct->relinfo;
 	bool		checked = direct->rel->rd_att->constr != NULL;
 	bool		partition = direct->rel->rd_rel->relispartition;
+	ErrorContextCallback context = {.callback = errcontext_row,.arg = direct,.previous = error_context_stack};
 	MemoryContext oldcxt;
 
 	if (direct->nrows == 0)
 		return;
+	error_context_stack = &context;
 	/* it may leave memory behind */
 	oldcxt = MemoryContextSwitchTo(GetPerTupleMemoryContext(estate));
 	table_multi_insert(direct->rel, direct->rows, direct->nrows, direct->cid, 0, direct->bulk);
@@ -358,7 +374,7 @@ put_rows(Direct *direct)
 		TupleTableSlot *row = direct->rows[i];
 		List	   *recheck = NIL;
 
-		direct->ord = DatumGetInt64(direct->given[i]->tts_values[DBU_FEED_ORD - 1]);
+		direct->ord = direct->ords[i];
 		if (checked)
 			ExecConstraints(relinfo, row, estate);
 		if (partition)
@@ -370,66 +386,51 @@ put_rows(Direct *direct)
 		ExecClearTuple(row);
 		ResetPerTupleExprContext(estate);
 	}
+	error_context_stack = context.previous;
 	direct->ord = 0;
+	direct->inserted += direct->nrows;
 	direct->nrows = 0;
 	direct->bytes = 0;
-	ResetExprContext(direct->defaults);
 }
 
-static void
-insert_rows(Direct *direct, DbuBulkCall *call, DbuBatch *batch)
+/*
+ * Begin to insert rows of a shape; NULL: they have to go by a statement.  All
+ * of it lives below the current memory context.  Nothing else may be begun by
+ * the call until it has ended; an error ends it by itself.
+ */
+DbuDirect *
+dbu_bulk_direct_begin(DbuBulkCall *call, DbuShape *shape)
 {
-	tuplestore_select_read_pointer(batch->store, 0);
-	tuplestore_rescan(batch->store);
-	for (;;)
+	Relation	rel;
+	const char *why;
+	EState	   *estate;
+	DbuDirect  *direct;
+	MemoryContext oldcxt;
+
+	if (dbu_bulk_route == DBU_ROUTE_SPI || call->target->relkind != RELKIND_RELATION)
 	{
-		TupleTableSlot *given;
-
-		CHECK_FOR_INTERRUPTS();
-		if (direct->nrows == direct->nslots)
-		{
-			direct->given[direct->nslots] = MakeSingleTupleTableSlot(call->desc, &TTSOpsMinimalTuple);
-			direct->rows[direct->nslots] = MakeSingleTupleTableSlot(direct->desc,
-																	table_slot_callbacks(direct->rel));
-			direct->nslots++;
-		}
-		/* its tuple stays until the slot is used again: in the store, or its own */
-		given = direct->given[direct->nrows];
-		if (!tuplestore_gettupleslot(batch->store, true, false, given))
-			break;
-		fill_row(direct, given, direct->rows[direct->nrows]);
-		direct->bytes += ((MinimalTupleTableSlot *) given)->mintuple->t_len;
-		if (++direct->nrows == MAX_ROWS || direct->bytes > MAX_BYTES)
-			put_rows(direct);
+		/* without its lock: only what does not depend on it is asked */
+		call->not_direct = dbu_bulk_route == DBU_ROUTE_SPI ? "dbutil.bulk_route says so"
+			: "the target is not a plain table";
+		return NULL;
 	}
-	put_rows(direct);
-}
+	/* INSERT takes the same lock; what follows is true until the end of the transaction */
+	rel = table_open(call->target->relid, RowExclusiveLock);
+	why = dbu_bulk_not_direct(call, shape, rel);
+	if (why != NULL)
+	{
+		call->not_direct = why;
+		table_close(rel, NoLock);
+		return NULL;
+	}
 
-static void
-errcontext_row(void *arg)
-{
-	const Direct *direct = arg;
-
-	if (direct->ord > 0)
-		errcontext("row " INT64_FORMAT " of the rows given", direct->ord);
-}
-
-static void
-insert_batch(DbuBulkCall *call, DbuBatch *batch, Relation rel)
-{
-	MemoryContext oldcxt = CurrentMemoryContext;
-	Direct	   *direct;
-	EState	   *estate = CreateExecutorState();
-	ErrorContextCallback context;
-
-	MemoryContextSwitchTo(estate->es_query_cxt);
-	direct = palloc0(sizeof(Direct));
+	estate = CreateExecutorState();
+	oldcxt = MemoryContextSwitchTo(estate->es_query_cxt);
+	direct = palloc0(sizeof(DbuDirect));
+	direct->call = call;
+	direct->shape = shape;
 	direct->rel = rel;
 	direct->estate = estate;
-	context.callback = errcontext_row;
-	context.arg = direct;
-	context.previous = error_context_stack;
-	error_context_stack = &context;
 
 	/* as SPI does around a statement that writes */
 	PushActiveSnapshot(GetTransactionSnapshot());
@@ -439,59 +440,92 @@ insert_batch(DbuBulkCall *call, DbuBatch *batch, Relation rel)
 	estate->es_output_cid = direct->cid;
 	estate->es_snapshot = GetActiveSnapshot();
 
-	begin_checked(direct, call, batch->shape);
+	begin_checked(direct, call, shape);
 	direct->desc = CreateTupleDescCopy(RelationGetDescr(rel));
 	direct->defaults = CreateExprContext(estate);
-	find_origins(direct, call, batch->shape);
+	find_origins(direct, call, shape);
 	direct->bulk = GetBulkInsertState();
 
 	AfterTriggerBeginQuery();
 	ExecBSInsertTriggers(estate, direct->relinfo);
-	insert_rows(direct, call, batch);
+	call->direct_batches++;
+	MemoryContextSwitchTo(oldcxt);
+	return direct;
+}
+
+/* Insert a row: ord is its place in the input, values are by position. */
+void
+dbu_bulk_direct_row(DbuDirect *direct, int64 ord, const Datum *values, const bool *nulls)
+{
+	MemoryContext oldcxt = MemoryContextSwitchTo(direct->estate->es_query_cxt);
+	TupleTableSlot *row;
+
+	if (direct->nrows == direct->nslots)
+		direct->rows[direct->nslots++] = MakeSingleTupleTableSlot(direct->desc,
+																  table_slot_callbacks(direct->rel));
+	row = direct->rows[direct->nrows];
+	fill_row(direct, values, nulls, row);
+	direct->ords[direct->nrows] = ord;
+	direct->bytes += ((HeapTupleTableSlot *) row)->tuple->t_len;
+	if (++direct->nrows == MAX_ROWS || direct->bytes > MAX_BYTES)
+		put_rows(direct);
+	MemoryContextSwitchTo(oldcxt);
+}
+
+/* The end of the statement that there is not: triggers fire.  Answers how many rows were inserted. */
+int64
+dbu_bulk_direct_end(DbuDirect *direct)
+{
+	EState	   *estate = direct->estate;
+	MemoryContext oldcxt = MemoryContextSwitchTo(estate->es_query_cxt);
+	int64		inserted;
+
+	put_rows(direct);
+	inserted = direct->inserted;
 	FreeBulkInsertState(direct->bulk);
 	ExecASInsertTriggers(estate, direct->relinfo, NULL);
 	AfterTriggerEndQuery(estate);
-	table_finish_bulk_insert(rel, 0);
+	table_finish_bulk_insert(direct->rel, 0);
 
 	for (int i = 0; i < direct->nslots; i++)
-	{
-		ExecDropSingleTupleTableSlot(direct->given[i]);
 		ExecDropSingleTupleTableSlot(direct->rows[i]);
-	}
 	ExecResetTupleTable(estate->es_tupleTable, false);
 	ExecCloseResultRelations(estate);
 	ExecCloseRangeTableRelations(estate);
-	error_context_stack = context.previous;
+	table_close(direct->rel, NoLock);
 	MemoryContextSwitchTo(oldcxt);
 	FreeExecutorState(estate);
 	PopActiveSnapshot();
 	CommandCounterIncrement();
+	return inserted;
+}
+
+bool
+dbu_bulk_direct_is_for(const DbuDirect *direct, const DbuShape *shape)
+{
+	return direct->shape == shape;
 }
 
 /* Insert the batch if that may be done; false: nothing was. */
 bool
 dbu_bulk_direct(DbuBulkCall *call, DbuBatch *batch)
 {
-	Relation	rel;
-	const char *why = NULL;
+	DbuDirect  *direct = dbu_bulk_direct_begin(call, batch->shape);
+	TupleTableSlot *slot;
 
-	if (dbu_bulk_route == DBU_ROUTE_SPI || call->target->relkind != RELKIND_RELATION)
-	{
-		/* without its lock: only what does not depend on it is asked */
-		call->not_direct = dbu_bulk_route == DBU_ROUTE_SPI ? "dbutil.bulk_route says so"
-			: "the target is not a plain table";
+	if (direct == NULL)
 		return false;
-	}
-	/* INSERT takes the same lock; what follows is true until the end of the transaction */
-	rel = table_open(call->target->relid, RowExclusiveLock);
-	why = dbu_bulk_not_direct(call, batch->shape, rel);
-	if (why == NULL)
+	slot = MakeSingleTupleTableSlot(call->desc, &TTSOpsMinimalTuple);
+	tuplestore_select_read_pointer(batch->store, 0);
+	tuplestore_rescan(batch->store);
+	while (tuplestore_gettupleslot(batch->store, true, false, slot))
 	{
-		insert_batch(call, batch, rel);
-		call->direct_batches++;
+		CHECK_FOR_INTERRUPTS();
+		slot_getallattrs(slot);
+		dbu_bulk_direct_row(direct, DatumGetInt64(slot->tts_values[DBU_FEED_ORD - 1]),
+							slot->tts_values + DBU_FEED_FIRST - 1, slot->tts_isnull + DBU_FEED_FIRST - 1);
 	}
-	else
-		call->not_direct = why;
-	table_close(rel, NoLock);
-	return why == NULL;
+	ExecDropSingleTupleTableSlot(slot);
+	(void) dbu_bulk_direct_end(direct);
+	return true;
 }

@@ -34,6 +34,8 @@ typedef struct Feed
 	bool		unite;			/* rows of all shapes into one batch */
 	int64		slice_rows;		/* in the slice so far */
 	DbuBatch   *open;			/* the batch being filled, or NULL */
+	bool		streams;		/* rows may go on without a batch, if the table allows it ... */
+	DbuDirect  *stream;			/* ... as they do now, or NULL */
 	SortSupport keys;			/* compares keys of rows */
 } Feed;
 
@@ -65,12 +67,25 @@ write_batch(Feed *feed, DbuBatch *batch)
 		dbu_bulk_piece_free(free);
 }
 
+/* The rows that went on without a batch are a batch all the same: that ends. */
+static void
+end_stream(Feed *feed)
+{
+	DbuDirect  *stream = feed->stream;
+
+	feed->stream = NULL;
+	feed->call->nbatches++;
+	feed->call->res.inserted += dbu_bulk_direct_end(stream);
+}
+
 static void
 flush_open(Feed *feed)
 {
 	DbuBatch   *batch = feed->open;
 	MemoryContext oldcxt;
 
+	if (feed->stream != NULL)
+		end_stream(feed);
 	if (batch == NULL)
 		return;
 	CHECK_FOR_INTERRUPTS();
@@ -98,6 +113,26 @@ end_slice(Feed *feed)
 	dbu_bulk_progress_update(feed->call);
 }
 
+/* Insert a row at once if that can be done; false: it has to go into a batch. */
+static bool
+emit_stream(Feed *feed, DbuShape *shape, const Datum *values, const bool *nulls)
+{
+	if (feed->stream != NULL && !dbu_bulk_direct_is_for(feed->stream, shape))
+		end_stream(feed);
+	if (feed->stream == NULL && feed->open == NULL)
+	{
+		MemoryContext oldcxt = MemoryContextSwitchTo(feed->call->slice_mcxt);
+
+		feed->stream = dbu_bulk_direct_begin(feed->call, shape);
+		MemoryContextSwitchTo(oldcxt);
+	}
+	if (feed->stream == NULL)
+		return false;
+	dbu_bulk_direct_row(feed->stream, DatumGetInt64(values[DBU_FEED_ORD - 1]),
+						values + DBU_FEED_FIRST - 1, nulls + DBU_FEED_FIRST - 1);
+	return true;
+}
+
 /* Put a row, laid out as a batch's rows are, into a batch of its shape. */
 static void
 emit(Feed *feed, DbuShape *shape, Datum *values, bool *nulls)
@@ -108,6 +143,12 @@ emit(Feed *feed, DbuShape *shape, Datum *values, bool *nulls)
 
 	if (feed->open != NULL && feed->open->shape != shape && !feed->unite)
 		flush_open(feed);
+	if (feed->streams && emit_stream(feed, shape, values, nulls))
+	{
+		if (++feed->slice_rows >= feed->slice_limit)
+			end_slice(feed);
+		return;
+	}
 
 	oldcxt = MemoryContextSwitchTo(call->slice_mcxt);
 	if (feed->open == NULL)
@@ -363,6 +404,19 @@ flush_empty(Feed *feed)
 	flush_open(feed);
 }
 
+/*
+ * May rows be inserted while more are read?  Not where something of the user's
+ * runs in between that may write or look at the table: a query to read from.
+ * What is to be tried or told row by row needs its batch.
+ */
+static bool
+may_stream(const Feed *feed, const DbuSource *source)
+{
+	return feed->flush == dbu_bulk_insert_flush && feed->call->rejects == NULL && !feed->unite &&
+		feed->call->opt.on_conflict == DBU_CONFLICT_ERROR &&
+		(source->tuples == NULL || source->tuples->fill == NULL);
+}
+
 /* Read and check the next row; false: there are no more. */
 static bool
 read_row(DbuBulkCall *call, DbuSource *source, DbuRow *row)
@@ -419,6 +473,7 @@ dbu_bulk_feed(DbuBulkCall *call, DbuSource *source,
 			/* what the columns are may be known only after the first row */
 			feed.slice_limit = dbu_bulk_slice_limit(call);
 			feed.unite = dbu_bulk_unites(call);
+			feed.streams = may_stream(&feed, source);
 			if (sorts(call))
 				sort = begin_sort(&feed);
 			slot = MakeSingleTupleTableSlot(call->desc, &TTSOpsVirtual);
