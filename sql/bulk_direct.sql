@@ -40,6 +40,8 @@ END $$;
 CREATE TABLE plain (id int PRIMARY KEY, v text NOT NULL DEFAULT 'd', n int CHECK (n > 0));
 SELECT route('plain');
 SELECT route('plain', '{"on_conflict": "update"}');
+SELECT route('plain', '{"on_conflict": "nothing"}');
+SELECT route('plain', '{"on_conflict": "nothing", "conflict_columns": ["id"]}');
 SELECT route('plain', '{"dry_run": true}');
 SET dbutil.bulk_route = spi;
 SELECT route('plain');
@@ -146,6 +148,23 @@ SELECT path, inserted, rejected, first_error_ord, first_sqlstate, path_reason FR
 	'[{"id": 1}, {"id": 13}, {"id": 2, "parent": 9}, {"id": 1}, {"id": 5, "parent": 1}]', on_error => 'reject');
 SELECT id FROM watched ORDER BY id;
 DELETE FROM dbutil.bulk_rejects WHERE row_data ? 'id';
+
+-- ON CONFLICT DO NOTHING: a bad row is bad even if it conflicts; what conflicts within a batch is left to INSERT
+CREATE TABLE keyed (id int PRIMARY KEY, u int UNIQUE, v int CHECK (v > 0), x int4range, EXCLUDE USING gist (x WITH &&));
+INSERT INTO keyed VALUES (1, 1, 1, '[1,3)');
+SELECT same($$bulk_insert('keyed', '[{"id": 1, "v": 2}, {"id": 2, "u": 1}, {"id": 3, "x": "[2,4)"}, {"id": 4, "u": null, "v": 4}, {"id": 5, "u": 5}]', on_conflict => 'nothing')$$,
+	'SELECT string_agg(id || $$.$$ || coalesce(v, 0), $$ $$ ORDER BY id) FROM keyed');
+SELECT same($$bulk_insert('keyed', '[{"id": 6}, {"id": 1, "v": 0}]', on_conflict => 'nothing')$$);
+SELECT path, path_reason, inserted, conflicts FROM dbutil.bulk_insert('keyed', '[{"id": 6, "u": 6}, {"id": 7, "u": 6}, {"id": 8, "u": 8}]', on_conflict => 'nothing');
+SELECT path, inserted, conflicts FROM dbutil.bulk_insert('keyed', (SELECT array_agg(ROW(g, 100 + g)) FROM generate_series(1, 5000) g), columns => '{id,u}', on_conflict => 'nothing', chunk_rows => 700);
+SELECT count(*), sum(id) FROM keyed;
+SELECT path, inserted, conflicts FROM dbutil.bulk_insert('watched', '[{"id": 1}, {"id": 21, "parent": 1}]', on_conflict => 'nothing');
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT path, inserted, conflicts FROM dbutil.bulk_insert('keyed', '[{"id": 1}]', on_conflict => 'nothing');
+ROLLBACK;
+SET dbutil.bulk_route = spi;
+SELECT path, inserted, conflicts FROM dbutil.bulk_insert('keyed', '[{"id": 1}]', on_conflict => 'nothing');
+RESET dbutil.bulk_route;
 
 -- rights
 GRANT INSERT (id), SELECT (n) ON plain TO regress_bulk_direct;

@@ -31,6 +31,7 @@
  *		metrics.c	shared memory: progress, and metrics since the last reset
  *		reject_store.c	where rejected rows are kept
  *		direct.c	an insert of a batch without a statement, where that is the same
+ *		direct_refuse.c	where it is not
  *		insert.c update.c delete.c	what to run over a batch, and what became of its rows
  *		result.c	counters -> dbutil.bulk_result
  *
@@ -281,6 +282,7 @@ typedef struct DbuBulkCall
 	int64		nbatches;		/* flushed */
 	int64		direct_batches; /* attempts without a statement ... */
 	const char *not_direct;		/* ... and why the last other one had one */
+	bool		met_conflicts;	/* ON CONFLICT DO NOTHING had to go back to INSERT */
 	DbuDefault *defaults;		/* by position; NULL: none was asked for */
 	ExprContext *default_econtext;
 	int			nplans;
@@ -544,7 +546,7 @@ extern DbuBatch *dbu_bulk_lock(DbuBulkCall *call, DbuBatch *batch);
 extern void dbu_bulk_settle_rule(DbuBulkCall *call, DbuBatch *batch, int64 *done, int64 processed);
 extern void dbu_bulk_note_error(DbuBulkCall *call, int64 ord, const char *sqlstate, char *message);
 
-/* direct.c */
+/* direct.c, direct_refuse.c */
 typedef enum DbuRoute
 {
 	DBU_ROUTE_AUTO,
@@ -553,11 +555,13 @@ typedef enum DbuRoute
 
 extern int	dbu_bulk_route;		/* dbutil.bulk_route */
 extern const char *dbu_bulk_not_direct(const DbuBulkCall *call, const DbuShape *shape, Relation rel);
+extern const char *dbu_bulk_conflict_not_direct(const DbuBulkCall *call);
+extern int	dbu_bulk_supplied_position(const DbuBulkCall *call, const DbuShape *shape, AttrNumber attnum);
 extern DbuDirect *dbu_bulk_direct_begin(DbuBulkCall *call, DbuShape *shape);
 extern bool dbu_bulk_direct_is_for(const DbuDirect *direct, const DbuShape *shape);
 extern void dbu_bulk_direct_row(DbuDirect *direct, int64 ord, const Datum *values, const bool *nulls);
 extern int64 dbu_bulk_direct_end(DbuDirect *direct);
-extern bool dbu_bulk_direct(DbuBulkCall *call, DbuBatch *batch);
+extern bool dbu_bulk_direct(DbuBulkCall *call, DbuBatch *batch, int64 *inserted);
 
 /* explain.c */
 extern const char *dbu_bulk_route_name(const DbuBulkCall *call);

@@ -5,8 +5,8 @@
  *	  table at once (table_multi_insert), then each into the indexes.
  *
  * This is for plain tables where it is certain what an INSERT would do; all
- * else stays with INSERT, and dbu_bulk_not_direct() says why.  What must be
- * the same, and is:
+ * else stays with INSERT, and direct_refuse.c says why.  What must be the same,
+ * and is:
  *
  *		errors	Rows are checked in their order, each just before its index
  *				entries are made, so the first bad row of the input is the one
@@ -21,6 +21,11 @@
  *				checks are refused, BEFORE triggers as well.
  *		rights	The same check of privileges, with its hook, for the same columns.
  *
+ * With ON CONFLICT DO NOTHING every unique index is one that a row may conflict
+ * with, so looking there beforehand finds all there is (see insert_or_nothing
+ * for what comes later); it also checks a row before the ones in front of it are
+ * in the indexes, where no more than the size of an entry can be wrong.
+ *
  * A sequence is asked for all rows that are put together at once: if one of
  * them fails, it may have given away more numbers than an INSERT would have
  * taken.
@@ -32,29 +37,21 @@
  */
 #include "bulk/bulk.h"
 
-#include "access/detoast.h"
 #include "access/heapam.h"
-#include "access/htup_details.h"
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
-#include "catalog/catalog.h"
-#include "catalog/pg_am_d.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_index.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "optimizer/optimizer.h"
 #include "parser/parse_relation.h"
-#include "utils/acl.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/rls.h"
+#include "utils/resowner.h"
 #include "utils/snapmgr.h"
-#include "utils/syscache.h"
 
 /* Rows that are put into the table at once: as many as fill some pages, and not the CPU's caches. */
 #define MAX_ROWS 1000
@@ -88,160 +85,10 @@ struct DbuDirect
 	int			nslots;
 	int			nrows;
 	Size		bytes;
+	bool		nothing;		/* rows that would conflict are left out */
 	int64		inserted;
 	int64		ord;			/* of the row that is checked, 0: none */
 };
-
-/* ---------- may it be done? ---------- */
-
-/* May a tuple of the table be too large for a page, whatever is moved to its TOAST table? */
-static bool
-may_not_fit(Relation rel)
-{
-	TupleDesc	desc = RelationGetDescr(rel);
-	Size		size = SizeofHeapTupleHeader + BITMAPLEN(desc->natts) + MAXIMUM_ALIGNOF;
-
-	for (int i = 0; i < desc->natts; i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(desc, i);
-
-		if (att->attisdropped)
-			continue;
-		if (att->attlen > 0)
-			size += att->attlen + MAXIMUM_ALIGNOF - 1;
-		else if (att->attlen == -1 && att->attstorage != TYPSTORAGE_PLAIN)
-			size += TOAST_POINTER_SIZE + MAXIMUM_ALIGNOF - 1;
-		else
-			return true;
-	}
-	return size > MaxHeapTupleSize;
-}
-
-static const char *
-refused_by_triggers(Relation rel)
-{
-	TriggerDesc *triggers = rel->trigdesc;
-
-	if (triggers == NULL)
-		return NULL;
-	if (triggers->trig_insert_before_row || triggers->trig_insert_instead_row)
-		return "triggers look at each row before it is written";
-	if (triggers->trig_insert_new_table)
-		return "triggers see a transition table";
-	return NULL;
-}
-
-static const char *
-refused_by_indexes(Relation rel)
-{
-	List	   *indexes = RelationGetIndexList(rel);
-	const char *result = NULL;
-	ListCell   *lc;
-
-	foreach(lc, indexes)
-	{
-		HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(lfirst_oid(lc)));
-
-		if (HeapTupleIsValid(tuple))
-		{
-			if (!((Form_pg_index) GETSTRUCT(tuple))->indimmediate)
-				result = "a unique constraint is deferrable";
-			ReleaseSysCache(tuple);
-		}
-	}
-	list_free(indexes);
-	return result;
-}
-
-/* Is the attribute supplied by rows of this shape? */
-static int
-supplied_position(const DbuBulkCall *call, const DbuShape *shape, AttrNumber attnum)
-{
-	int			position = -1;
-
-	while ((position = bms_next_member(shape->present, position)) >= 0)
-	{
-		if (call->columns[position]->attnum == attnum)
-			return position;
-	}
-	return -1;
-}
-
-static const char *
-refused_by_columns(const DbuBulkCall *call, const DbuShape *shape, Relation rel)
-{
-	TupleDesc	desc = RelationGetDescr(rel);
-
-	for (int i = 0; i < desc->natts; i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(desc, i);
-		Node	   *expr;
-
-		if (att->attisdropped)
-			continue;
-		if (att->attgenerated != '\0')
-			return "columns are generated";
-		if (supplied_position(call, shape, att->attnum) >= 0)
-			continue;
-		expr = dbu_bulk_default_expression(rel, att->attnum);
-		if (expr != NULL && contain_volatile_functions_not_nextval(expr))
-			return "a default is volatile and may look at the table";
-	}
-	for (int i = 0; desc->constr != NULL && i < desc->constr->num_check; i++)
-	{
-		if (contain_volatile_functions(stringToNode(desc->constr->check[i].ccbin)))
-			return "a check constraint is volatile and may look at the table";
-	}
-	return NULL;
-}
-
-static bool
-has_insert_rule(Relation rel)
-{
-	for (int i = 0; rel->rd_rules != NULL && i < rel->rd_rules->numLocks; i++)
-	{
-		if (rel->rd_rules->rules[i]->event == CMD_INSERT)
-			return true;
-	}
-	return false;
-}
-
-/* Why must rows of this shape go by INSERT?  NULL: they need not. */
-const char *
-dbu_bulk_not_direct(const DbuBulkCall *call, const DbuShape *shape, Relation rel)
-{
-	const char *result;
-
-	if (dbu_bulk_route == DBU_ROUTE_SPI)
-		return "dbutil.bulk_route says so";
-	if (call->opt.dry_run)
-		return "nothing is written";
-	if (call->returns)
-		return "rows are returned";
-	if (call->batches != NULL)
-		return "chunks are committed one by one";
-	if (call->opt.on_conflict != DBU_CONFLICT_ERROR)
-		return "ON CONFLICT takes each row by itself";
-	if (rel->rd_rel->relkind != RELKIND_RELATION)
-		return "the target is not a plain table";
-	if (rel->rd_rel->relam != HEAP_TABLE_AM_OID)
-		return "the table's access method is another than heap";
-	if (IsCatalogRelation(rel) || RELATION_IS_OTHER_TEMP(rel))
-		return "only PostgreSQL itself may write to the target";
-	if (check_enable_rls(RelationGetRelid(rel), InvalidOid, true) == RLS_ENABLED)
-		return "policies apply to each row";
-	if (has_insert_rule(rel))
-		return "a rule makes something else of the statement";
-	if ((result = refused_by_triggers(rel)) != NULL ||
-		(result = refused_by_indexes(rel)) != NULL ||
-		(result = refused_by_columns(call, shape, rel)) != NULL)
-		return result;
-	if (may_not_fit(rel))
-		return "rows may be too large for a page";
-	return NULL;
-}
-
-/* ---------- do it ---------- */
 
 /* A range table as INSERT would have it, and the checks that go with it. */
 static void
@@ -269,7 +116,7 @@ begin_checked(DbuDirect *direct, DbuBulkCall *call, const DbuShape *shape)
 	dbu_exec_init_range_table(direct->estate, list_make1(rte), permissions);
 	direct->relinfo = makeNode(ResultRelInfo);
 	ExecInitResultRelation(direct->estate, direct->relinfo, 1);
-	ExecOpenIndices(direct->relinfo, false);
+	ExecOpenIndices(direct->relinfo, direct->nothing);
 }
 
 static void
@@ -280,7 +127,7 @@ find_origins(DbuDirect *direct, DbuBulkCall *call, const DbuShape *shape)
 	{
 		Origin	   *origin = &direct->origins[i];
 		Form_pg_attribute att = TupleDescAttr(direct->desc, i);
-		int			position = supplied_position(call, shape, att->attnum);
+		int			position = dbu_bulk_supplied_position(call, shape, att->attnum);
 		Node	   *expr;
 
 		origin->position = position;
@@ -350,14 +197,45 @@ errcontext_row(void *arg)
 		errcontext("row " INT64_FORMAT " of the rows given", direct->ord);
 }
 
+static void
+check_row(DbuDirect *direct, TupleTableSlot *row)
+{
+	if (direct->rel->rd_att->constr != NULL)
+		ExecConstraints(direct->relinfo, row, direct->estate);
+	if (direct->rel->rd_rel->relispartition)
+		ExecPartitionCheck(direct->relinfo, row, direct->estate, true);
+}
+
+/*
+ * ON CONFLICT DO NOTHING: is there no row in the way?  As in an INSERT the
+ * constraints come first, and a row that another session is about to insert is
+ * waited for.
+ */
+static bool
+may_go(DbuDirect *direct, TupleTableSlot *row, int64 ord)
+{
+	ErrorContextCallback context = {.callback = errcontext_row,.arg = direct,.previous = error_context_stack};
+	ItemPointerData conflict;
+	bool		result;
+
+	error_context_stack = &context;
+	direct->ord = ord;
+	row->tts_tableOid = RelationGetRelid(direct->rel);
+	check_row(direct, row);
+	result = direct->relinfo->ri_NumIndices == 0 ||
+		dbu_exec_check_index_constraints(direct->relinfo, row, direct->estate, &conflict, NIL);
+	ResetPerTupleExprContext(direct->estate);
+	direct->ord = 0;
+	error_context_stack = context.previous;
+	return result;
+}
+
 /* The rows gathered go into the table, then one by one through what INSERT does with a row. */
 static void
 put_rows(DbuDirect *direct)
 {
 	EState	   *estate = direct->estate;
 	ResultRelInfo *relinfo = direct->relinfo;
-	bool		checked = direct->rel->rd_att->constr != NULL;
-	bool		partition = direct->rel->rd_rel->relispartition;
 	ErrorContextCallback context = {.callback = errcontext_row,.arg = direct,.previous = error_context_stack};
 	MemoryContext oldcxt;
 
@@ -375,10 +253,8 @@ put_rows(DbuDirect *direct)
 		List	   *recheck = NIL;
 
 		direct->ord = direct->ords[i];
-		if (checked)
-			ExecConstraints(relinfo, row, estate);
-		if (partition)
-			ExecPartitionCheck(relinfo, row, estate, true);
+		if (!direct->nothing)
+			check_row(direct, row);
 		if (relinfo->ri_NumIndices > 0)
 			recheck = dbu_exec_insert_index_tuples(relinfo, row, estate);
 		ExecARInsertTriggers(estate, relinfo, row, recheck, NULL);
@@ -431,6 +307,7 @@ dbu_bulk_direct_begin(DbuBulkCall *call, DbuShape *shape)
 	direct->shape = shape;
 	direct->rel = rel;
 	direct->estate = estate;
+	direct->nothing = call->opt.on_conflict == DBU_CONFLICT_NOTHING;
 
 	/* as SPI does around a statement that writes */
 	PushActiveSnapshot(GetTransactionSnapshot());
@@ -465,6 +342,12 @@ dbu_bulk_direct_row(DbuDirect *direct, int64 ord, const Datum *values, const boo
 																  table_slot_callbacks(direct->rel));
 	row = direct->rows[direct->nrows];
 	fill_row(direct, values, nulls, row);
+	if (direct->nothing && !may_go(direct, row, ord))
+	{
+		ExecClearTuple(row);
+		MemoryContextSwitchTo(oldcxt);
+		return;
+	}
 	direct->ords[direct->nrows] = ord;
 	direct->bytes += ((HeapTupleTableSlot *) row)->tuple->t_len;
 	if (++direct->nrows == MAX_ROWS || direct->bytes > MAX_BYTES)
@@ -506,9 +389,9 @@ dbu_bulk_direct_is_for(const DbuDirect *direct, const DbuShape *shape)
 	return direct->shape == shape;
 }
 
-/* Insert the batch if that may be done; false: nothing was. */
-bool
-dbu_bulk_direct(DbuBulkCall *call, DbuBatch *batch)
+/* Insert the batch if that may be done; false: nothing was.  inserted: how many of its rows. */
+static bool
+insert_batch(DbuBulkCall *call, DbuBatch *batch, int64 *inserted)
 {
 	DbuDirect  *direct = dbu_bulk_direct_begin(call, batch->shape);
 	TupleTableSlot *slot;
@@ -526,6 +409,60 @@ dbu_bulk_direct(DbuBulkCall *call, DbuBatch *batch)
 							slot->tts_values + DBU_FEED_FIRST - 1, slot->tts_isnull + DBU_FEED_FIRST - 1);
 	}
 	ExecDropSingleTupleTableSlot(slot);
-	(void) dbu_bulk_direct_end(direct);
+	*inserted = dbu_bulk_direct_end(direct);
 	return true;
+}
+
+/*
+ * ON CONFLICT DO NOTHING.  What is in the way is looked for before rows go into
+ * the table, so they can go without the marks of a speculative insertion.  A
+ * row that comes into the way after that, from another session or from the same
+ * batch, is a unique violation: then the batch is taken back, and left to
+ * INSERT.  So it needs a subtransaction.
+ */
+static bool
+insert_or_nothing(DbuBulkCall *call, DbuBatch *batch, int64 *inserted)
+{
+	MemoryContext oldcxt = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	int64		batches = call->direct_batches;
+	volatile bool done = false;
+
+	BeginInternalSubTransaction(NULL);
+	PG_TRY();
+	{
+		MemoryContextSwitchTo(call->slice_mcxt);
+		done = insert_batch(call, batch, inserted);
+		ReleaseCurrentSubTransaction();
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(call->slice_mcxt);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(oldcxt);
+		CurrentResourceOwner = owner;
+		if (error->sqlerrcode != ERRCODE_UNIQUE_VIOLATION && error->sqlerrcode != ERRCODE_EXCLUSION_VIOLATION)
+			ReThrowError(error);
+		call->direct_batches = batches;
+		call->met_conflicts = true;
+		call->not_direct = dbu_bulk_conflict_not_direct(call);
+	}
+	PG_END_TRY();
+	MemoryContextSwitchTo(oldcxt);
+	CurrentResourceOwner = owner;
+	return done;
+}
+
+bool
+dbu_bulk_direct(DbuBulkCall *call, DbuBatch *batch, int64 *inserted)
+{
+	/* no subtransaction where nothing will come of it */
+	if (call->opt.on_conflict == DBU_CONFLICT_NOTHING && dbu_bulk_route == DBU_ROUTE_AUTO &&
+		call->target->relkind == RELKIND_RELATION && dbu_bulk_conflict_not_direct(call) == NULL)
+		return insert_or_nothing(call, batch, inserted);
+	return insert_batch(call, batch, inserted);
 }

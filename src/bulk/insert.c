@@ -102,9 +102,10 @@ dbu_bulk_insert_flush(DbuBulkCall *call, DbuBatch *batch)
 		return;
 	}
 
-	if (dbu_bulk_direct(call, batch))
+	if (dbu_bulk_direct(call, batch, &processed))
 	{
-		res->inserted += n;
+		res->inserted += processed;
+		res->conflicts += n - processed;
 		return;
 	}
 	run.counted = call->opt.on_conflict != DBU_CONFLICT_ERROR;
