@@ -53,7 +53,7 @@ for my $page (@pages)
 	# SELECT (f(...)).* would run a bulk write once for each column
 	unlike($text, qr/SELECT\s*\(\s*dbutil\.bulk_/i,
 		"$page calls bulk functions in FROM");
-	for my $target ($text =~ /`make ([a-z-]+)/g)
+	for my $target ($text =~ /`make (?:-[sk] |-C \S+ )*([a-z][a-z-]*)/g)
 	{
 		ok( -f "tools/$target.sh" || $target =~ /^(install|installcheck|clean)$/,
 			"$page: make $target exists");
