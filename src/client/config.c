@@ -19,7 +19,8 @@ typedef enum
 {
 	OPT_STRING,
 	OPT_INT,
-	OPT_RESET
+	OPT_RESET,
+	OPT_POOLER
 } option_type;
 
 typedef struct option
@@ -52,6 +53,9 @@ static const option options[] = {
 	{"fail_fast_after_ms", OPT_INT, FIELD(fail_fast_after_ms), 0, MS_MAX, NULL},
 	{"retry_attempts", OPT_INT, FIELD(retry_attempts), 1, 100, NULL},
 	{"retry_percent", OPT_INT, FIELD(retry_percent), 0, 1000, NULL},
+	{"prepare_threshold", OPT_INT, FIELD(prepare_threshold), 0, 1000000, NULL},
+	{"statement_cache_kb", OPT_INT, FIELD(statement_cache_kb), 1, 1048576, NULL},
+	{"pooler", OPT_POOLER, FIELD(pooler), 0, 0, NULL},
 };
 
 #define NOPTIONS (sizeof(options) / sizeof(options[0]))
@@ -69,6 +73,9 @@ static const dbpool_config defaults = {
 	.fail_fast_after_ms = 30000,
 	.retry_attempts = 5,
 	.retry_percent = 10,
+	.prepare_threshold = 5,
+	.statement_cache_kb = 256,
+	.pooler = POOLER_NONE,
 	.reset = RESET_DIRTY,
 };
 
@@ -212,6 +219,21 @@ set_reset(dbpool__reset *field, const char *value, dbpool_error *err)
 	return dbpool__ok(err);
 }
 
+static int
+set_pooler(dbpool__pooler *field, const char *value, dbpool_error *err)
+{
+	if (strcmp(value, "none") == 0)
+		*field = POOLER_NONE;
+	else if (strcmp(value, "transaction") == 0)
+		*field = POOLER_TRANSACTION;
+	else
+		return dbpool__fail(err, DBPOOL_EINVAL, 0, NULL,
+							"invalid value for option \"pooler\": \"%.64s\" is not none or "
+							"transaction",
+							value);
+	return dbpool__ok(err);
+}
+
 /*
  * Have libpq read the string, and take its connect_timeout for us (seconds;
  * 0 if it has none).
@@ -262,6 +284,8 @@ dbpool_config_set(dbpool_config *config, const char *name, const char *value, db
 			return set_int(opt, (int64_t *) (void *) ((char *) config + opt->offset), value, err);
 		if (opt->type == OPT_RESET)
 			return set_reset(&config->reset, value, err);
+		if (opt->type == OPT_POOLER)
+			return set_pooler(&config->pooler, value, err);
 		if (opt->offset == FIELD(conninfo))
 		{
 			int code = check_conninfo(value, &timeout, err);

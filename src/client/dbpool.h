@@ -67,7 +67,7 @@ enum
 };
 
 /* dbpool_error.flags: what is known about the fate of the operation */
-#define DBPOOL_NOT_SENT 0x01u		 /* not one byte reached the server */
+#define DBPOOL_NOT_SENT 0x01u		 /* it never reached the server, so it was not done */
 #define DBPOOL_RETRYABLE 0x02u		 /* the same work may succeed if repeated */
 #define DBPOOL_OUTCOME_UNKNOWN 0x04u /* sent, and the result never came */
 #define DBPOOL_TX_ABORTED 0x08u		 /* the transaction it ran in is lost */
@@ -213,6 +213,14 @@ typedef struct dbpool_stats
 	uint64_t tx_unknown;	  /* likewise: the connection or the time ran out in COMMIT */
 	uint64_t retries;		  /* attempts beyond the first */
 	uint64_t retries_denied;  /* not made because the retry budget was used up */
+
+	uint64_t statements;			 /* prepared on all connections, a gauge */
+	uint64_t statement_bytes;		 /* memory for their texts, a gauge */
+	uint64_t statement_hits;		 /* executions of one that was prepared before */
+	uint64_t statements_prepared;	 /* by the library */
+	uint64_t statements_evicted;	 /* dropped for statement_cache_kb */
+	uint64_t statement_invalidations; /* result types that changed: all prepare anew */
+	uint64_t statement_retries;		 /* statements repeated for such a reason */
 } dbpool_stats;
 
 /* dbpool_stats.breaker_state */
@@ -306,6 +314,12 @@ dbpool_config *dbpool_config_new(void);
  *	retry_attempts			how often one transaction may begin, 1..100	(5)
  *	retry_percent			retries of the whole pool for 100 transactions,
  *							0..1000									(10)
+ *	prepare_threshold		dbpool_exec prepares a statement at so many uses on
+ *							one connection, 0 = never				(5)
+ *	statement_cache_kb		memory for the texts of those on one connection,
+ *							1..1048576								(256)
+ *	pooler					none; transaction: the server is reached through a
+ *							pooler like pgbouncer in transaction mode (none)
  *
  * Circuit breaker: after a failure to connect one attempt is made at a time, by
  * whatever waits or for `min`, with random pauses of up to 50, 100, 200, 400, 800 ms,
@@ -333,6 +347,17 @@ dbpool_config *dbpool_config_new(void);
  */
 int dbpool_config_set(dbpool_config *config, const char *option, const char *value,
 					  dbpool_error *err);
+
+/*
+ * Statement cache: what dbpool_exec is given with params (of n = 0 too) it prepares
+ * by itself when it repeats on a connection, under names like dbpool_8f..._17; the
+ * least recently used make room.  Invisible but for its speed: DISCARD ALL, DEALLOCATE
+ * ALL and a result type changed by DDL are seen, and a statement that fails because
+ * of the latter (0A000) is repeated unless it was in a transaction; there the error
+ * has RETRYABLE.  As for every prepared statement, the types of parameters stay
+ * what they were when it was prepared, and the server may choose a generic plan
+ * (plan_cache_mode).  Not behind pooler=transaction.
+ */
 
 /* Free a configuration; NULL is allowed.  Pools opened with it are unaffected. */
 void dbpool_config_free(dbpool_config *config);
@@ -422,7 +447,8 @@ void dbpool_discard(dbpool_lease *lease);
  *	EQUERY		the server's error: sqlstate, message, flags RETRYABLE
  *				(40001, 40P01), TX_ABORTED
  *	ETIMEDOUT	cancelled; the connection will be closed at release and is of no
- *				more use; OUTCOME_UNKNOWN (NOT_SENT if past before sending)
+ *				more use; OUTCOME_UNKNOWN (NOT_SENT if past before sending, or while
+ *				it was being prepared)
  *	ECONNLOST	NOT_SENT | RETRYABLE, or OUTCOME_UNKNOWN
  *	ESTALE, EBUSY, EFORK, EINVAL, ENOMEM
  */

@@ -44,10 +44,10 @@ lost_error(PGconn *conn, const PGresult *res, dbpool_error *err)
 						text[0] != '\0' ? text : PQerrorMessage(conn));
 }
 
-/* Turn what dbpool__run said into a code; *res is kept only on success. */
+/* Turn what dbpool__statement_run said into a code; *res is kept only on success. */
 static int
-judge(PGconn *conn, dbpool__run_status status, PGTransactionStatusType before, PGresult **res,
-	  dbpool_error *err)
+judge(PGconn *conn, dbpool__run_status status, PGTransactionStatusType before,
+	  const dbpool__run_note *note, PGresult **res, dbpool_error *err)
 {
 	int code = DBPOOL_OK;
 
@@ -85,6 +85,11 @@ judge(PGconn *conn, dbpool__run_status status, PGTransactionStatusType before, P
 								"no answer before the deadline: the statement is being cancelled");
 			break;
 	}
+	if (err != NULL && note->stale)
+		err->flags |= DBPOOL_RETRYABLE;
+	/* the connection went while the statement was being prepared: it has not run */
+	if (err != NULL && !note->sent && (err->flags & DBPOOL_OUTCOME_UNKNOWN) != 0)
+		err->flags = (err->flags & ~DBPOOL_OUTCOME_UNKNOWN) | DBPOOL_NOT_SENT | DBPOOL_RETRYABLE;
 	PQclear(*res);
 	*res = NULL;
 	return code;
@@ -120,6 +125,7 @@ dbpool_exec(dbpool_lease lease, int64_t deadline, const char *sql, const dbpool_
 	dbpool_pool			   *pool = lease.pool;
 	dbpool__slot		   *slot = NULL;
 	dbpool__run_status		status = RUN_NOTSENT;
+	dbpool__run_note		note = {false, false};
 	PGTransactionStatusType before;
 	PGconn				   *conn;
 	PGresult			   *res = NULL;
@@ -156,14 +162,15 @@ dbpool_exec(dbpool_lease lease, int64_t deadline, const char *sql, const dbpool_
 							"a command is in progress on the connection");
 	else
 	{
-		status = dbpool__run(conn, -1, deadline, sql, params, &res);
+		status = dbpool__statement_run(pool, slot, deadline, sql, params, &note, &res);
 		if (status == RUN_TIMEOUT)
 			cancel = PQgetCancel(conn);
-		code = judge(conn, status, before, &res, err);
+		code = judge(conn, status, before, &note, &res, err);
 	}
 
 	pthread_mutex_lock(&pool->lock);
 	slot->busy = false;
+	dbpool__statements_note(pool, slot);
 	if (code != DBPOOL_OK)
 		pool->stats.exec_errors++;
 	if (code == DBPOOL_ETIMEDOUT)

@@ -42,6 +42,12 @@ typedef enum
 	RESET_NEVER
 } dbpool__reset;
 
+typedef enum
+{
+	POOLER_NONE,
+	POOLER_TRANSACTION
+} dbpool__pooler;
+
 struct dbpool_config
 {
 	char		 *conninfo;
@@ -61,6 +67,9 @@ struct dbpool_config
 	int64_t		  retry_attempts;
 	int64_t		  retry_percent;
 	dbpool__reset reset;
+	int64_t		  prepare_threshold;
+	int64_t		  statement_cache_kb;
+	dbpool__pooler pooler;
 };
 
 /* A checked copy with `auto` and defaults resolved; strings allocated. */
@@ -183,6 +192,8 @@ typedef struct dbpool__session
 	bool evict;		  /* 25006, PQreset: not to be lent again */
 	bool server_ro;	  /* 25006, and the server itself says read-only */
 	bool destroyed;	  /* the borrower called PQfinish */
+	bool own;		  /* a command of the library, which leaves nothing */
+	bool deallocated; /* the server has forgotten all prepared statements */
 	char sqlstate[6]; /* the last error but 25P02, since it was last cleared */
 	uint32_t commits; /* seen since then, PREPARE TRANSACTION too */
 	PQnoticeReceiver  receiver; /* as libpq set them, to be restored */
@@ -194,6 +205,75 @@ bool dbpool__session_attach(PGconn *conn, dbpool__session *session);
 void dbpool__session_detach(PGconn *conn, const dbpool__session *session);
 void dbpool__session_restore(PGconn *conn, const dbpool__session *session,
 							 dbpool__reset reset);
+
+/* ---- prepared statements of a connection (cache.c, statements.c) ---- */
+
+#define STATEMENT_NAME_SIZE 48
+#define CACHE_COUNTS 256
+
+/* What a statement is known by. */
+typedef struct dbpool__statement_key
+{
+	const char *sql;
+	size_t		length;
+	const Oid  *types;
+	int			ntypes;
+	uint64_t	hash;
+} dbpool__statement_key;
+
+/* One that the server has prepared, or of which it does not know yet that it is dropped. */
+typedef struct dbpool__statement
+{
+	struct dbpool__statement *prev; /* by use, the latest first */
+	struct dbpool__statement *next; /* likewise; or of the dead */
+	struct dbpool__statement *chain; /* of its bucket */
+	uint64_t hash;
+	size_t	 bytes; /* of this struct with all it has */
+	size_t	 length;
+	char	*sql; /* after the types */
+	char	 name[STATEMENT_NAME_SIZE];
+	int		 ntypes;
+	Oid		 types[];
+} dbpool__statement;
+
+typedef struct dbpool__use_count
+{
+	uint64_t hash;
+	uint32_t uses;
+} dbpool__use_count;
+
+typedef struct dbpool__cache
+{
+	uint64_t epoch; /* pool->statement_epoch when its entries were made */
+	size_t	 limit;
+	size_t	 bytes;
+	uint32_t n;
+	uint32_t ndead;
+	dbpool__statement *head;
+	dbpool__statement *tail;
+	dbpool__statement *dead;
+	/* not yet in the pool's numbers */
+	uint64_t hits;
+	uint64_t prepared;
+	uint64_t evicted;
+	uint64_t invalidations;
+	uint64_t retries;
+	dbpool__use_count counts[CACHE_COUNTS];
+	size_t			  nbuckets; /* a power of two */
+	dbpool__statement *buckets[];
+} dbpool__cache;
+
+dbpool__statement_key dbpool__statement_key_of(const char *sql, int ntypes, const Oid *types);
+dbpool__cache *dbpool__cache_new(size_t limit);
+void dbpool__cache_free(dbpool__cache *cache);
+dbpool__statement *dbpool__cache_find(dbpool__cache *cache, const dbpool__statement_key *key);
+uint32_t dbpool__cache_count(dbpool__cache *cache, const dbpool__statement_key *key);
+dbpool__statement *dbpool__statement_new(const dbpool__cache *cache,
+										 const dbpool__statement_key *key);
+void dbpool__cache_add(dbpool__cache *cache, dbpool__statement *entry);
+void dbpool__cache_bury_all(dbpool__cache *cache);
+void dbpool__cache_buried(dbpool__cache *cache);
+void dbpool__cache_forget(dbpool__cache *cache);
 
 /* ---- slots (slot.c) ---- */
 
@@ -242,6 +322,9 @@ typedef struct dbpool__slot
 	PGcancel			*cancel;	/* to stop the command of a lingering one */
 	int64_t				 cancel_at; /* when to send it (again) */
 	dbpool__session		 session; /* the connection's holder */
+	dbpool__cache *cache;	 /* the connection's holder; NULL until it has one */
+	uint64_t	   statements; /* in it, as of the last dbpool__statements_note */
+	uint64_t	   statement_bytes;
 } dbpool__slot;
 
 typedef struct dbpool__list
@@ -274,10 +357,15 @@ struct dbpool_pool
 	pthread_t	 *threads;  /* of dbpool_close only */
 	uint32_t	  nstarted;
 	int			  stop_fd;	/* eventfd, readable once closing: ends waits */
-	int			  wake_fd;	/* eventfd: wakes the maintenance thread */
+	int			wake_fd;	/* eventfd: wakes the maintenance thread */
+	uint64_t	statement_prefix; /* random: in the names of our statements */
 	struct pollfd *poll_set; /* maintenance thread only; capacity + 1 */
 	dbpool__slot  **poll_slot; /* maintenance thread only; parallel to it */
 	dbpool_pool	  *next_retired; /* registry lock */
+
+	_Atomic uint64_t statement_number; /* the next one's */
+	_Atomic uint64_t statement_epoch;  /* raised: all connections prepare anew */
+	_Atomic uint64_t statements_lost;  /* deallocated without our seeing it */
 
 	/* guarded by lock from here on */
 	bool		closing;  /* no new leases */
@@ -391,7 +479,24 @@ typedef enum
 int dbpool__wait_fd(int fd, short events, int stop_fd, int64_t deadline);
 dbpool__run_status dbpool__run(PGconn *conn, int stop_fd, int64_t deadline, const char *sql,
 							   const dbpool_params *params, PGresult **res);
+dbpool__run_status dbpool__run_prepare(PGconn *conn, int64_t deadline, const char *name,
+									   const char *sql, const dbpool_params *params,
+									   PGresult **res);
+dbpool__run_status dbpool__run_prepared(PGconn *conn, int64_t deadline, const char *name,
+										const dbpool_params *params, PGresult **res);
 int dbpool__conn_finish(PGconn *conn);
+
+/* statements.c: the same, prepared if it pays */
+typedef struct dbpool__run_note
+{
+	bool sent;	/* the statement itself; else only what had to come before it */
+	bool stale; /* an error of ours: repeated, it would succeed */
+} dbpool__run_note;
+
+dbpool__run_status dbpool__statement_run(dbpool_pool *pool, dbpool__slot *slot, int64_t deadline,
+										 const char *sql, const dbpool_params *params,
+										 dbpool__run_note *note, PGresult **res);
+void dbpool__statements_note(dbpool_pool *pool, dbpool__slot *slot);
 
 /* ---- threads ---- */
 

@@ -260,11 +260,14 @@ static void
 end_after_close(dbpool_pool *pool, dbpool__slot *slot)
 {
 	PGconn *conn = slot->session.destroyed ? NULL : slot->conn;
+	dbpool__cache *cache = slot->cache;
 	bool	retire;
 
 	slot->conn = NULL;
+	slot->cache = NULL;
 	slot->generation = 0;
 	pthread_mutex_unlock(&pool->lock);
+	dbpool__cache_free(cache);
 	if (conn != NULL)
 	{
 		int fd = dbpool__conn_finish(conn);
@@ -294,6 +297,8 @@ dbpool__lease_end(dbpool_pool *pool, dbpool__slot *slot, bool discard)
 
 	pool->stats.released++;
 	pool->stats.use_ns += (uint64_t) (now - slot->acquired_at);
+	if (slot->used)
+		dbpool__statements_note(pool, slot);
 	if (slot->used && !slot->session.destroyed)
 		dbpool__session_detach(slot->conn, &slot->session);
 	if (pool->stopping)

@@ -99,6 +99,9 @@ set_up(dbpool_pool *pool, dbpool_config *config, dbpool_error *err)
 	pool->nstate[SLOT_EMPTY] = max;
 	pool->epoch_at = 0;
 	pool->rng = dbpool__seed();
+	pool->statement_prefix = dbpool__seed();
+	atomic_store_explicit(&pool->statement_number, 1, memory_order_relaxed);
+	atomic_store_explicit(&pool->statements_lost, 0, memory_order_relaxed);
 	dbpool__breaker_init(&pool->breaker, (uint32_t) config->connect_limit,
 						 config->connect_timeout_ms * NS_PER_MS + NS_PER_S);
 	dbpool__budget_init(&pool->budget, config->retry_percent, config->max);

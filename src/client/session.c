@@ -109,6 +109,11 @@ on_result(const PGEventResultCreate *event, dbpool__session *session)
 	if (status == PGRES_COMMAND_OK &&
 		(strncmp(tag, "COMMIT", 6) == 0 || strcmp(tag, "PREPARE TRANSACTION") == 0))
 		session->commits++;
+	if (session->own)
+		return;
+	if (status == PGRES_COMMAND_OK &&
+		(strcmp(tag, "DISCARD ALL") == 0 || strcmp(tag, "DEALLOCATE ALL") == 0))
+		session->deallocated = true;
 	if (status == PGRES_COMMAND_OK && strcmp(tag, "DISCARD ALL") == 0)
 		session->dirty = session->failed = false;
 	else if (!session->dirty && dbpool__tag_dirties(tag, status))
@@ -128,6 +133,7 @@ on_event(PGEventId id, void *info, void *arg)
 		case PGEVT_CONNRESET:
 			/* not connected under our rules (deadline, epoch): use once only */
 			session->evict = true;
+			session->deallocated = true;
 			break;
 		case PGEVT_CONNDESTROY:
 			session->destroyed = true;

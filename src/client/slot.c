@@ -128,6 +128,8 @@ dbpool__slot_empty(dbpool_pool *pool, dbpool__slot *slot)
 	slot->interrupt = NULL;
 	slot->condemned = false;
 	slot->conn = NULL;
+	slot->statements = 0;
+	slot->statement_bytes = 0;
 	slot->generation = 0;
 	slot->backend_pid = 0;
 	pthread_cond_broadcast(&pool->state_cond);

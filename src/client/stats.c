@@ -61,9 +61,14 @@ dbpool_pool_stats(dbpool_pool *pool, dbpool_stats *stats, dbpool_error *err)
 		all.outage_ms = (uint64_t) (dbpool__now() - pool->breaker.opened_at) / (uint64_t) NS_PER_MS;
 	now = dbpool__coarse();
 	for (uint32_t i = 0; i < (uint32_t) pool->config.max; i++)
-		if (pool->slots[i].state == SLOT_LEASED &&
-			(uint64_t) age_ms(&pool->slots[i], now) > all.oldest_lease_ms)
-			all.oldest_lease_ms = (uint64_t) age_ms(&pool->slots[i], now);
+	{
+		const dbpool__slot *slot = &pool->slots[i];
+
+		if (slot->state == SLOT_LEASED && (uint64_t) age_ms(slot, now) > all.oldest_lease_ms)
+			all.oldest_lease_ms = (uint64_t) age_ms(slot, now);
+		all.statements += slot->statements;
+		all.statement_bytes += slot->statement_bytes;
+	}
 	pthread_mutex_unlock(&pool->lock);
 
 	all.size = stats->size < sizeof(all) ? stats->size : sizeof(all);

@@ -359,7 +359,8 @@ attempt(dbpool_pool *pool, int64_t acquire_deadline, dbpool_session *s, dbpool_t
 		err->flags &= ~DBPOOL_OUTCOME_UNKNOWN;
 		err->flags |= DBPOOL_TX_ABORTED;
 		*again = v.lost || v.read_only ||
-			(err->code == DBPOOL_EQUERY && is_conflict(err->sqlstate)) ||
+			(err->code == DBPOOL_EQUERY &&
+			 (is_conflict(err->sqlstate) || (err->flags & DBPOOL_RETRYABLE) != 0)) ||
 			(is_conflict(v.sqlstate) && v.tx == PQTRANS_INERROR);
 		if (*again)
 			err->flags |= DBPOOL_RETRYABLE;

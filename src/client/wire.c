@@ -139,30 +139,27 @@ collect(PGconn *conn, int stop_fd, int64_t deadline, PGresult **res)
 }
 
 /*
- * Run one statement.  *res is NULL or the last result (see dbpool__run_status),
- * the caller's to PQclear.  After RUN_TIMEOUT, RUN_STOPPED and RUN_LOST the
- * connection must not be used again.
+ * Make ready to send; *blocking is to be given to run_end.
  */
-dbpool__run_status
-dbpool__run(PGconn *conn, int stop_fd, int64_t deadline, const char *sql,
-			const dbpool_params *params, PGresult **res)
+static bool
+run_begin(PGconn *conn, bool *blocking, PGresult **res)
 {
-	bool			   blocking = !PQisnonblocking(conn);
-	dbpool__run_status status;
-	int				   sent;
-
 	*res = NULL;
+	*blocking = !PQisnonblocking(conn);
 	if (PQstatus(conn) != CONNECTION_OK)
-		return RUN_NOTSENT;
-
+		return false;
 	/* idle, so there is nothing to flush and this cannot block */
-	if (blocking && PQsetnonblocking(conn, 1) != 0)
-		return RUN_NOTSENT;
-	if (params == NULL)
-		sent = PQsendQuery(conn, sql);
-	else
-		sent = PQsendQueryParams(conn, sql, params->n, params->types, params->values,
-								 params->lengths, params->formats, params->result_format);
+	return !*blocking || PQsetnonblocking(conn, 1) == 0;
+}
+
+/*
+ * What was handed to libpq (or not, if `sent` is 0) goes out, its result comes in.
+ */
+static dbpool__run_status
+run_end(PGconn *conn, int stop_fd, int64_t deadline, int sent, bool blocking, PGresult **res)
+{
+	dbpool__run_status status;
+
 	if (sent == 0)
 	{
 		/* with the connection gone we cannot tell how much went out */
@@ -178,6 +175,58 @@ dbpool__run(PGconn *conn, int stop_fd, int64_t deadline, const char *sql,
 	if (blocking && (status == RUN_OK || status == RUN_NOMEM))
 		(void) PQsetnonblocking(conn, 0);
 	return status;
+}
+
+/*
+ * Run one statement.  *res is NULL or the last result (see dbpool__run_status),
+ * the caller's to PQclear.  After RUN_TIMEOUT, RUN_STOPPED and RUN_LOST the
+ * connection must not be used again.
+ */
+dbpool__run_status
+dbpool__run(PGconn *conn, int stop_fd, int64_t deadline, const char *sql,
+			const dbpool_params *params, PGresult **res)
+{
+	bool blocking;
+	int	 sent;
+
+	if (!run_begin(conn, &blocking, res))
+		return RUN_NOTSENT;
+	if (params == NULL)
+		sent = PQsendQuery(conn, sql);
+	else
+		sent = PQsendQueryParams(conn, sql, params->n, params->types, params->values,
+								 params->lengths, params->formats, params->result_format);
+	return run_end(conn, stop_fd, deadline, sent, blocking, res);
+}
+
+/* As dbpool__run: give a statement a name. */
+dbpool__run_status
+dbpool__run_prepare(PGconn *conn, int64_t deadline, const char *name, const char *sql,
+					const dbpool_params *params, PGresult **res)
+{
+	bool blocking;
+	int	 ntypes = params->types != NULL ? params->n : 0;
+	int	 sent;
+
+	if (!run_begin(conn, &blocking, res))
+		return RUN_NOTSENT;
+	sent = PQsendPrepare(conn, name, sql, ntypes, params->types);
+	return run_end(conn, -1, deadline, sent, blocking, res);
+}
+
+/* As dbpool__run: run the statement of that name. */
+dbpool__run_status
+dbpool__run_prepared(PGconn *conn, int64_t deadline, const char *name, const dbpool_params *params,
+					 PGresult **res)
+{
+	bool blocking;
+	int	 sent;
+
+	if (!run_begin(conn, &blocking, res))
+		return RUN_NOTSENT;
+	sent = PQsendQueryPrepared(conn, name, params->n, params->values, params->lengths,
+							   params->formats, params->result_format);
+	return run_end(conn, -1, deadline, sent, blocking, res);
 }
 
 /*

@@ -61,6 +61,15 @@ pick(dbpool_pool *pool)
 	return JOB_NONE;
 }
 
+/* Close a connection; *cancel is to end its command, if one is running. */
+static int
+hang_up(PGconn *conn, PGcancel **cancel)
+{
+	if (PQstatus(conn) == CONNECTION_OK && PQtransactionStatus(conn) == PQTRANS_ACTIVE)
+		*cancel = PQgetCancel(conn);
+	return dbpool__conn_finish(conn);
+}
+
 /*
  * Close the connection of a CLOSING slot that is in no list, given as conn since
  * a failed one was never the slot's.  Lock held, released meanwhile.
@@ -73,15 +82,19 @@ static void
 finish(dbpool_pool *pool, dbpool__slot *slot, PGconn *conn)
 {
 	PGcancel *cancel = NULL;
+	dbpool__cache *cache;
 	int		  fd = -1;
 
 	slot->conn = NULL;
-	if (conn != NULL)
+	dbpool__statements_note(pool, slot);
+	cache = slot->cache;
+	slot->cache = NULL;
+	if (conn != NULL || cache != NULL)
 	{
 		pthread_mutex_unlock(&pool->lock);
-		if (PQstatus(conn) == CONNECTION_OK && PQtransactionStatus(conn) == PQTRANS_ACTIVE)
-			cancel = PQgetCancel(conn);
-		fd = dbpool__conn_finish(conn);
+		dbpool__cache_free(cache);
+		if (conn != NULL)
+			fd = hang_up(conn, &cancel);
 		pthread_mutex_lock(&pool->lock);
 	}
 	if (fd >= 0 && pool->stopping)
@@ -219,6 +232,7 @@ do_reset(dbpool_pool *pool)
 		dbpool__session_restore(conn, &slot->session, pool->config.reset);
 	pthread_mutex_lock(&pool->lock);
 
+	dbpool__statements_note(pool, slot);
 	pool->resets_inflight--;
 	if (todo & (NEED_ROLLBACK | NEED_DISCARD))
 	{

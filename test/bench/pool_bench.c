@@ -6,7 +6,8 @@
  *	pool_bench SIDE WORKLOAD THREADS CONNECTIONS SECONDS DSN
  *
  * SIDE is raw (each thread holds a connection of its own, plain libpq), dbpool,
- * zdb (libzdb; DSN is then its URL) or connect (a connection for each query).
+ * exec (libdbpool's dbpool_exec with its statement cache, for prepared), zdb (libzdb;
+ * DSN is then its URL) or connect (a connection for each query).
  * WORKLOAD is pair (acquire + release), select (PQexec of `select 1`) or prepared
  * (PQexecPrepared of it).  Prints
  *
@@ -38,6 +39,7 @@ typedef enum
 {
 	RAW,
 	DBPOOL,
+	EXEC,
 	ZDB,
 	CONNECT
 } side_kind;
@@ -120,6 +122,19 @@ run_on(PGconn *conn)
 	return ok;
 }
 
+/* Through the statement cache, which prepares it at its fifth use. */
+static bool
+exec_on(dbpool_lease lease)
+{
+	static const dbpool_params none = DBPOOL_PARAMS_INIT;
+	PGresult				  *result;
+	bool ok = dbpool_exec(lease, DBPOOL_DEADLINE_DEFAULT, "select 1", &none, &result, NULL) == DBPOOL_OK;
+
+	ok = ok && PQresultStatus(result) == PGRES_TUPLES_OK;
+	PQclear(result);
+	return ok;
+}
+
 static bool
 by_dbpool(void)
 {
@@ -128,7 +143,9 @@ by_dbpool(void)
 
 	if (dbpool_acquire(pool, DBPOOL_DEADLINE_DEFAULT, &lease, NULL) != DBPOOL_OK)
 		return false;
-	if (workload != PAIR)
+	if (side == EXEC)
+		ok = exec_on(lease);
+	else if (workload != PAIR)
 		ok = run_on(dbpool_conn(lease));
 	dbpool_release(&lease);
 	return ok;
@@ -212,6 +229,7 @@ work(void *arg)
 				ok = run_on(w->held);
 				break;
 			case DBPOOL:
+			case EXEC:
 				ok = by_dbpool();
 				break;
 			case ZDB:
@@ -273,7 +291,7 @@ number(const char *text, int least)
 int
 main(int argc, char **argv)
 {
-	static const char *const sides[] = {"raw", "dbpool", "zdb", "connect"};
+	static const char *const sides[] = {"raw", "dbpool", "exec", "zdb", "connect"};
 	static const char *const workloads[] = {"pair", "select", "prepared"};
 	pthread_attr_t	attr;
 	worker		   *workers;
@@ -288,7 +306,7 @@ main(int argc, char **argv)
 
 	if (argc != 7)
 		die("usage", "pool_bench SIDE WORKLOAD THREADS CONNECTIONS SECONDS DSN");
-	side = (side_kind) find(argv[1], sides, 4);
+	side = (side_kind) find(argv[1], sides, 5);
 	workload = (workload_kind) find(argv[2], workloads, 3);
 	threads = number(argv[3], 1);
 	connections = number(argv[4], 1);
@@ -301,7 +319,10 @@ main(int argc, char **argv)
 
 	if (side == RAW && threads > connections)
 		threads = connections;
-	if (side == DBPOOL)
+	if (side == EXEC && workload != PREPARED)
+		die("exec", "only for prepared");
+
+	if (side == DBPOOL || side == EXEC)
 		start_dbpool(argv[4]);
 	if (side == ZDB)
 		start_zdb(connections);
