@@ -187,7 +187,11 @@ evict(Partition *partition, PlanEntry *victim)
 	remove_entry(victim);
 }
 
-/* Free the least used of the entries that the hand comes by. Exclusive lock, no entry free. */
+/*
+ * Free the first entry not used since the hand last came by, else the least used
+ * of some; the hand passes nothing over for a better one.  Exclusive lock, no
+ * entry free.
+ */
 static void
 evict_one(Partition *partition)
 {
@@ -201,8 +205,9 @@ evict_one(Partition *partition)
 		partition->hand = (partition->hand + 1) % entries_each();
 		if (victim == NULL || entry->usage < victim->usage)
 			victim = entry;
-		if (entry->usage > 0)
-			entry->usage--;
+		if (entry->usage == 0)
+			break;
+		entry->usage--;
 	}
 	evict(partition, victim);
 }

@@ -155,16 +155,20 @@ free_reset_entry(const StatementEntry *keep)
 	return false;
 }
 
-/* Free the least used of the entries that the hand comes by. Exclusive lock. */
+/*
+ * Free the first entry not used since the hand last came by, else the least used
+ * of some.  The hand stays behind the one it took: what it passed over for a
+ * better one would be passed over each time.  Exclusive lock.
+ */
 static void
 evict_one(void)
 {
 	StatementEntry *victim = NULL;
-	uint8		least = 0;
+	uint8		least = 1;
 	int64		calls;
 	int64		errors;
 
-	for (int i = 0; i < EVICTION_CANDIDATES; i++)
+	for (int i = 0; i < EVICTION_CANDIDATES && least > 0; i++)
 	{
 		StatementEntry *entry = &dbu_track_entries[dbu_track_shared->clock_hand];
 

@@ -132,7 +132,11 @@ bucket_of(const WaitKey *key)
 	return &buckets[hash_bytes((const unsigned char *) key, sizeof(*key)) % nbuckets()];
 }
 
-/* An entry that is not in use, if need be taken from another key. */
+/*
+ * An entry that is not in use, if need be taken from another key: the first one
+ * not seen since the hand last came by, else the least seen of some.  The hand
+ * passes nothing over for a better one.
+ */
 static WaitEntry *
 free_entry(void)
 {
@@ -148,8 +152,9 @@ free_entry(void)
 		shared->hand = (shared->hand + 1) % max_waits;
 		if (victim == NULL || entry->usage < victim->usage)
 			victim = entry;
-		if (entry->usage > 0)
-			entry->usage--;
+		if (entry->usage == 0)
+			break;
+		entry->usage--;
 	}
 	shared->dropped += victim->wait.samples;
 	link = bucket_of(&victim->wait.key);

@@ -114,9 +114,20 @@ $sleeper->answer;
 # --- a bounded table: more statements than room
 my $many = join ';', map { 'SELECT pg_sleep(0.012)' . ', 1' x $_ } 1 .. 150;
 $node->safe_psql('postgres', $many);
+my $mark = $node->safe_psql('postgres', 'SELECT clock_timestamp()');
 is($node->safe_psql('postgres', q{SELECT used <= 100 AND size = 100 AND dropped > 0 FROM dbutil.track_room() WHERE part = 'waits'}),
 	't', 'the table is bounded, and the loss is counted');
 is($node->safe_psql('postgres', q{SELECT state FROM dbutil.status() WHERE item = 'waits dropped by tracking'}), 'warn', 'status tells of it');
+# whatever is not seen any more gives way in the end, wherever it lies
+my $others = join ';', map { 'SELECT pg_sleep(0.012)' . ', NULL' x $_ } 1 .. 150;
+my $old = "SELECT count(*) FROM dbutil.waits WHERE event = 'PgSleep' AND last_seen < '$mark'";
+cmp_ok($node->safe_psql('postgres', $old), '>', 50, 'waits that will not be seen again');
+for (1 .. 20)
+{
+	last if $node->safe_psql('postgres', $old) == 0;
+	$node->safe_psql('postgres', $others);
+}
+is($node->safe_psql('postgres', $old), 0, 'all of them gave way to others');
 
 # --- it holds no database, and comes again when it is ended
 $node->safe_psql('postgres', 'CREATE DATABASE dropped');
