@@ -227,6 +227,7 @@ typedef struct TransactionMailbox
 typedef struct OpenTransaction
 {
 	int			pid;			/* 0: none is open */
+	bool		failed;			/* open only if its session says so */
 	int32		service;
 	uint32		statements;
 	char		name[NAMEDATALEN];

@@ -154,7 +154,7 @@ CREATE FUNCTION dbutil.active_transactions(
 	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
 	AS 'MODULE_PATHNAME', 'dbutil_active_transactions';
 COMMENT ON FUNCTION dbutil.active_transactions() IS
-	'what tracking knows of the transactions that are open: process, service, name by dbutil.track_transaction(), statements of the client so far. Error: 55000 without preload';
+	'what tracking knows of the transactions that are open, and of those that failed and wait for the client''s ROLLBACK: process, service, name by dbutil.track_transaction(), statements of the client so far. Error: 55000 without preload';
 
 CREATE VIEW dbutil.active_transactions AS
 	SELECT a.pid, t.service, t.name, a.datname AS database_name, a.usename AS username, a.state,
@@ -174,9 +174,10 @@ CREATE VIEW dbutil.active_transactions AS
 					 WHERE NOT l.granted
 					 GROUP BY l.pid) AS w
 			   GROUP BY w.blocker) AS b ON b.blocker OPERATOR(pg_catalog.=) a.pid
-	WHERE a.xact_start IS NOT NULL AND a.backend_type OPERATOR(pg_catalog.=) 'client backend';
+	WHERE (a.xact_start IS NOT NULL OR a.state OPERATOR(pg_catalog.=) 'idle in transaction (aborted)')
+	  AND a.backend_type OPERATOR(pg_catalog.=) 'client backend';
 COMMENT ON VIEW dbutil.active_transactions IS
-	'transactions of clients that are open: age, how long the client has let it idle (NULL: at work), statements so far, age of the oldest row version it holds (xmin_age, transactions), and blocks: the processes that wait for it. query is the last statement as pg_stat_activity shows it, with its literals, to those who may see it there';
+	'transactions of clients that are open: age, how long the client has let it idle (NULL: at work), statements so far, age of the oldest row version it holds (xmin_age, transactions), and blocks: the processes that wait for it. One that failed is open until the client sends ROLLBACK (state idle in transaction (aborted)), but holds nothing: its xact_start, age and xmin_age are NULL. query is the last statement as pg_stat_activity shows it, with its literals, to those who may see it there';
 GRANT SELECT ON dbutil.active_transactions TO PUBLIC;
 
 CREATE FUNCTION dbutil.track_info(

@@ -9,7 +9,7 @@
 #include "core/compat.h"
 #include "core/access.h"
 #include "core/errors.h"
-#include "track/track.h"
+#include "track/watch.h"
 
 #include "catalog/pg_type.h"
 #include "fmgr.h"
@@ -115,6 +115,16 @@ dbutil_transactions(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
+/* Does a session in this place wait for the end of a transaction that failed? */
+static bool
+waits_for_rollback(int number, int pid)
+{
+	DbuSession	session;
+
+	return number < MaxBackends && dbu_sessions_read(number, &session) && session.pid == pid &&
+		session.state == STATE_IDLEINTRANSACTION_ABORTED;
+}
+
 /* What only dbutil knows of the transactions that are open. */
 Datum
 dbutil_active_transactions(PG_FUNCTION_ARGS)
@@ -130,7 +140,7 @@ dbutil_active_transactions(PG_FUNCTION_ARGS)
 		Datum		values[4];
 		bool		nulls[4] = {0};
 
-		if (open.pid == 0)
+		if (open.pid == 0 || (open.failed && !waits_for_rollback(i, open.pid)))
 			continue;
 		open.name[NAMEDATALEN - 1] = '\0';
 		values[0] = Int32GetDatum(open.pid);

@@ -224,8 +224,16 @@ dbu_track_xact_prepare(int32 service, Oid username)
 		mailbox = &dbu_track_mailboxes[MyProc - ProcGlobal->allProcs];
 		open_transaction = &dbu_track_open[MyProc - ProcGlobal->allProcs];
 		open_transaction->pid = 0;
+		open_transaction->failed = false;
 		open_transaction->name[0] = '\0';
 		before_shmem_exit(at_exit, (Datum) 0);
+	}
+	if (unlikely(open_transaction->failed))
+	{
+		/* only what ends it comes through here */
+		open_transaction->failed = false;
+		open_transaction->pid = 0;
+		open_transaction->name[0] = '\0';
 	}
 	current.service = named_service >= 0 ? named_service : service;
 	current.database = MyDatabaseId;
@@ -341,6 +349,17 @@ note_transaction(const DbuTransaction *xact)
 	pg_atomic_write_u32(&mailbox->head, head + 1);
 }
 
+/* In a transaction block, one that failed stays open until the client rolls it back. */
+static void
+note_failure(const DbuTransaction *xact)
+{
+	if (xact->outcome == DBU_XACT_COMMAND || xact->outcome == DBU_XACT_TERMINATED)
+		return;
+	open_transaction->statements = xact->statements;
+	open_transaction->failed = true;
+	open_transaction->pid = MyProcPid;
+}
+
 /* After the commit record, or in an error path: plain stores only. */
 void
 dbu_track_xact_end(const DbuTransaction *xact)
@@ -349,9 +368,14 @@ dbu_track_xact_end(const DbuTransaction *xact)
 		return;
 	open_transaction->pid = 0;
 	if (dbu_track_level != DBU_TRACK_NONE)
+	{
 		note_transaction(xact);
-	if (current_name[0] != '\0')
-		open_transaction->name[0] = current_name[0] = '\0';
+		if (xact->outcome != DBU_XACT_COMMITTED)
+			note_failure(xact);
+	}
+	if (!open_transaction->failed)
+		open_transaction->name[0] = '\0';
+	current_name[0] = '\0';
 	named_service = -1;
 }
 
