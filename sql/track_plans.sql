@@ -29,6 +29,15 @@ FROM dbutil.plan_regressions WHERE queryid IN (SELECT queryid FROM track_mine);
 -- back to the old one: seen, and no change the other way round
 SELECT w FROM track_p WHERE id = 4;
 SELECT in_use, new_calls, old_calls FROM dbutil.plan_regressions WHERE queryid IN (SELECT queryid FROM track_mine);
+-- the new one again, then a third: the new one is not in use any more
+SET enable_indexscan = off;
+SELECT w FROM track_p WHERE id = 5;
+SELECT in_use, new_calls, old_calls FROM dbutil.plan_regressions WHERE queryid IN (SELECT queryid FROM track_mine);
+SET enable_bitmapscan = on;
+SELECT w FROM track_p WHERE id = 6;
+SELECT in_use, new_calls, old_calls FROM dbutil.plan_regressions WHERE queryid IN (SELECT queryid FROM track_mine);
+SET enable_bitmapscan = off;
+RESET enable_indexscan;
 SELECT sum(calls) FROM track_mine;
 
 -- join types, join methods, aggregation and direction are part of it; a statement that runs once has no text

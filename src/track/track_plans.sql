@@ -27,13 +27,15 @@ COMMENT ON VIEW dbutil.plans IS
 GRANT SELECT ON dbutil.plans TO PUBLIC;
 
 CREATE VIEW dbutil.plan_regressions AS
-	WITH plans AS MATERIALIZED (SELECT * FROM dbutil.plans(true))
+	WITH plans AS MATERIALIZED (
+		SELECT p.*, pg_catalog.max(p.last_seen) OVER (PARTITION BY p.dbid, p.userid, p.queryid) AS statement_last_seen
+		FROM dbutil.plans(true) AS p)
 	SELECT d.datname AS database_name, r.rolname AS username, n.queryid,
 		   n.mean_exec_time OPERATOR(pg_catalog./) o.mean_exec_time AS slower,
 		   (n.mean_exec_time OPERATOR(pg_catalog.-) o.mean_exec_time)
 				OPERATOR(pg_catalog.*) n.calls::double precision AS lost_time,
 		   n.first_seen AS changed_at,
-		   n.last_seen OPERATOR(pg_catalog.>=) o.last_seen AS in_use,
+		   n.last_seen OPERATOR(pg_catalog.=) n.statement_last_seen AS in_use,
 		   n.planid AS new_planid, n.calls AS new_calls, n.mean_exec_time AS new_mean_exec_time,
 		   n.plan AS new_plan,
 		   o.planid AS old_planid, o.calls AS old_calls, o.mean_exec_time AS old_mean_exec_time,
@@ -49,7 +51,7 @@ CREATE VIEW dbutil.plan_regressions AS
 	  AND n.mean_exec_time OPERATOR(pg_catalog.>=)
 		  (2::double precision OPERATOR(pg_catalog.*) o.mean_exec_time);
 COMMENT ON VIEW dbutil.plan_regressions IS
-	'statements that got a new plan whose mean time is at least twice that of the plan that ran before it: slower is the ratio, lost_time what the calls of the new plan took more (milliseconds), in_use whether it was used last; both plans with their calls. Few calls prove little: ask for new_calls. Only statements whose identifiers you may see';
+	'statements that got a new plan whose mean time is at least twice that of the plan that ran before it: slower is the ratio, lost_time what the calls of the new plan took more (milliseconds), in_use whether it is the one of all the statement''s plans that was used last; both plans with their calls. Few calls prove little: ask for new_calls. Only statements whose identifiers you may see';
 GRANT SELECT ON dbutil.plan_regressions TO PUBLIC;
 
 CREATE FUNCTION dbutil.slow_plans(

@@ -190,7 +190,7 @@ CREATE FUNCTION dbutil.active_transactions(
 	LANGUAGE c VOLATILE STRICT PARALLEL RESTRICTED
 	AS 'MODULE_PATHNAME', 'dbutil_active_transactions';
 COMMENT ON FUNCTION dbutil.active_transactions() IS
-	'what tracking knows of the transactions that are open: process, service, name by dbutil.track_transaction(), statements of the client so far. Error: 55000 without preload';
+	'what tracking knows of the transactions that are open, and of those that failed and wait for the client''s ROLLBACK: process, service, name by dbutil.track_transaction(), statements of the client so far. Error: 55000 without preload';
 
 CREATE VIEW dbutil.active_transactions AS
 	SELECT a.pid, t.service, t.name, a.datname AS database_name, a.usename AS username, a.state,
@@ -210,9 +210,10 @@ CREATE VIEW dbutil.active_transactions AS
 					 WHERE NOT l.granted
 					 GROUP BY l.pid) AS w
 			   GROUP BY w.blocker) AS b ON b.blocker OPERATOR(pg_catalog.=) a.pid
-	WHERE a.xact_start IS NOT NULL AND a.backend_type OPERATOR(pg_catalog.=) 'client backend';
+	WHERE (a.xact_start IS NOT NULL OR a.state OPERATOR(pg_catalog.=) 'idle in transaction (aborted)')
+	  AND a.backend_type OPERATOR(pg_catalog.=) 'client backend';
 COMMENT ON VIEW dbutil.active_transactions IS
-	'transactions of clients that are open: age, how long the client has let it idle (NULL: at work), statements so far, age of the oldest row version it holds (xmin_age, transactions), and blocks: the processes that wait for it. query is the last statement as pg_stat_activity shows it, with its literals, to those who may see it there';
+	'transactions of clients that are open: age, how long the client has let it idle (NULL: at work), statements so far, age of the oldest row version it holds (xmin_age, transactions), and blocks: the processes that wait for it. One that failed is open until the client sends ROLLBACK (state idle in transaction (aborted)), but holds nothing: its xact_start, age and xmin_age are NULL. query is the last statement as pg_stat_activity shows it, with its literals, to those who may see it there';
 GRANT SELECT ON dbutil.active_transactions TO PUBLIC;
 
 CREATE FUNCTION dbutil.track_info(
@@ -620,13 +621,15 @@ COMMENT ON VIEW dbutil.plans IS
 GRANT SELECT ON dbutil.plans TO PUBLIC;
 
 CREATE VIEW dbutil.plan_regressions AS
-	WITH plans AS MATERIALIZED (SELECT * FROM dbutil.plans(true))
+	WITH plans AS MATERIALIZED (
+		SELECT p.*, pg_catalog.max(p.last_seen) OVER (PARTITION BY p.dbid, p.userid, p.queryid) AS statement_last_seen
+		FROM dbutil.plans(true) AS p)
 	SELECT d.datname AS database_name, r.rolname AS username, n.queryid,
 		   n.mean_exec_time OPERATOR(pg_catalog./) o.mean_exec_time AS slower,
 		   (n.mean_exec_time OPERATOR(pg_catalog.-) o.mean_exec_time)
 				OPERATOR(pg_catalog.*) n.calls::double precision AS lost_time,
 		   n.first_seen AS changed_at,
-		   n.last_seen OPERATOR(pg_catalog.>=) o.last_seen AS in_use,
+		   n.last_seen OPERATOR(pg_catalog.=) n.statement_last_seen AS in_use,
 		   n.planid AS new_planid, n.calls AS new_calls, n.mean_exec_time AS new_mean_exec_time,
 		   n.plan AS new_plan,
 		   o.planid AS old_planid, o.calls AS old_calls, o.mean_exec_time AS old_mean_exec_time,
@@ -642,7 +645,7 @@ CREATE VIEW dbutil.plan_regressions AS
 	  AND n.mean_exec_time OPERATOR(pg_catalog.>=)
 		  (2::double precision OPERATOR(pg_catalog.*) o.mean_exec_time);
 COMMENT ON VIEW dbutil.plan_regressions IS
-	'statements that got a new plan whose mean time is at least twice that of the plan that ran before it: slower is the ratio, lost_time what the calls of the new plan took more (milliseconds), in_use whether it was used last; both plans with their calls. Few calls prove little: ask for new_calls. Only statements whose identifiers you may see';
+	'statements that got a new plan whose mean time is at least twice that of the plan that ran before it: slower is the ratio, lost_time what the calls of the new plan took more (milliseconds), in_use whether it is the one of all the statement''s plans that was used last; both plans with their calls. Few calls prove little: ask for new_calls. Only statements whose identifiers you may see';
 GRANT SELECT ON dbutil.plan_regressions TO PUBLIC;
 
 CREATE FUNCTION dbutil.slow_plans(
