@@ -202,7 +202,7 @@ SELECT * FROM found() WHERE check_name = 'vacuum_overdue';
 SELECT object_name, status, value, message FROM dbutil.health WHERE object_name = 'health_s.dead_allowed' AND check_name = 'vacuum_overdue';
 ALTER TABLE dead_allowed SET (autovacuum_vacuum_threshold = 5000);
 SELECT object_name, status, value FROM dbutil.health WHERE object_name = 'health_s.dead_allowed' AND check_name = 'vacuum_overdue';
--- while it is being vacuumed it is not overdue
+-- the lock that VACUUM takes is not VACUUM's alone (050_health_server.pl has one at work)
 BEGIN;
 LOCK TABLE dead_many IN SHARE UPDATE EXCLUSIVE MODE;
 SELECT * FROM found() WHERE object_name = 'dead_many';

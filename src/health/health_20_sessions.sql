@@ -82,23 +82,26 @@ BEGIN
 	-- A standby's own snapshots hold nothing but through its primary.
 	IF NOT in_recovery THEN
 		RETURN QUERY
-		SELECT 'xmin_horizon', h.object_name, h.xacts::numeric, NULL::numeric,
-			   format('%s keeps what became dead in the last %s transactions', h.object_name, h.xacts), NULL::text, false
+		SELECT DISTINCT ON (h.object_name)
+			   'xmin_horizon', h.object_name, h.xacts::numeric, NULL::numeric,
+			   format('%s keeps what became dead in the last %s transactions', h.holder, h.xacts), h.sql, false
 		FROM (
-			SELECT format('session %s (%s/%s/%s)', a.pid, a.datname, a.usename, a.application_name) AS object_name,
-				   greatest(age(a.backend_xmin), age(a.backend_xid)) AS xacts
+			-- a walsender passes on what its standby's sessions hold
+			SELECT format('%s/%s/%s', a.datname, a.usename, a.application_name) AS object_name,
+				   format('session %s', a.pid) AS holder,
+				   greatest(age(a.backend_xmin), age(a.backend_xid)) AS xacts,
+				   CASE a.backend_type WHEN 'client backend' THEN format('SELECT pg_terminate_backend(%s)', a.pid) END AS sql
 			FROM pg_stat_activity AS a
 			WHERE a.pid <> pg_backend_pid()
 			  AND a.backend_type IS DISTINCT FROM 'autovacuum worker'	-- these do not count
 			UNION ALL
-			SELECT format('slot %s', r.slot_name), greatest(age(r.xmin), age(r.catalog_xmin))
+			SELECT format('slot %s', r.slot_name), format('slot %s', r.slot_name), greatest(age(r.xmin), age(r.catalog_xmin)), NULL
 			FROM pg_replication_slots AS r
 			UNION ALL
-			SELECT format('prepared transaction %s', p.gid), age(p.transaction)
+			SELECT format('prepared transaction %s', p.gid), format('prepared transaction %s', p.gid), age(p.transaction), NULL
 			FROM pg_prepared_xacts AS p) AS h
 		WHERE h.xacts IS NOT NULL
-		ORDER BY h.xacts DESC
-		LIMIT 1;
+		ORDER BY h.object_name, h.xacts DESC;
 	END IF;
 END $function$;
 COMMENT ON FUNCTION dbutil.health_measure_sessions() IS

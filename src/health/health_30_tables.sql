@@ -9,40 +9,31 @@ CREATE FUNCTION dbutil.health_measure_tables() RETURNS SETOF dbutil.health_measu
 DECLARE
 	counting boolean := current_setting('track_counts');
 	server_version integer := current_setting('server_version_num');
-	base_threshold numeric := current_setting('autovacuum_vacuum_threshold');
-	base_scale numeric := current_setting('autovacuum_vacuum_scale_factor');
-	base_max numeric := coalesce(current_setting('autovacuum_vacuum_max_threshold', true), '-1');	-- from 18 on
 BEGIN
-	-- A table that is being vacuumed is not overdue.  VACUUM's lock says so to
-	-- roles that may not read its progress.  Catalogs count here, too.
+	-- A table that is being vacuumed is not overdue.  Which it is, is hidden from
+	-- ordinary roles; that a process vacuums and what it locks is not.  The lock
+	-- alone would not do: ANALYZE takes the same.  Catalogs count here, too.
 	RETURN QUERY
-	WITH full_of_dead AS MATERIALIZED (
+	WITH being_vacuumed AS MATERIALIZED (
+		SELECT l.relation FROM pg_stat_progress_vacuum AS p
+		JOIN pg_locks AS l ON l.pid = p.pid
+		WHERE l.locktype = 'relation' AND l.granted AND l.mode = 'ShareUpdateExclusiveLock'
+		  AND l.database IN (0, (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()))
+	), full_of_dead AS MATERIALIZED (
 		SELECT c.oid, c.relname, c.relnamespace, c.reltuples, c.reloptions, pg_stat_get_dead_tuples(c.oid) AS dead
 		FROM pg_class AS c
 		WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't' AND pg_stat_get_dead_tuples(c.oid) > 10000
 	)
-	SELECT 'vacuum_overdue', format('%I.%I', n.nspname, f.relname), 100 * f.dead / greatest(v.starts_at, 1), NULL::numeric,
+	SELECT 'vacuum_overdue', format('%I.%I', n.nspname, f.relname), 100 * f.dead / greatest(v.vacuum_at, 1), NULL::numeric,
 		   format('%s dead rows, vacuumed last: %s', f.dead,
 				  coalesce(greatest(pg_stat_get_last_vacuum_time(f.oid), pg_stat_get_last_autovacuum_time(f.oid))::text, 'never'))
-		   || CASE WHEN NOT o.enabled::boolean THEN '; autovacuum is off for this table' ELSE '' END,
+		   || CASE WHEN NOT v.enabled THEN '; autovacuum is off for this table' ELSE '' END,
 		   format('VACUUM %I.%I', n.nspname, f.relname), false
 	FROM full_of_dead AS f
 	JOIN pg_namespace AS n ON n.oid = f.relnamespace
-	CROSS JOIN LATERAL (
-		SELECT max(p.option_value) FILTER (WHERE p.option_name = 'autovacuum_enabled') AS enabled,
-			   max(p.option_value) FILTER (WHERE p.option_name = 'autovacuum_vacuum_threshold')::numeric AS threshold,
-			   max(p.option_value) FILTER (WHERE p.option_name = 'autovacuum_vacuum_scale_factor')::numeric AS scale,
-			   max(p.option_value) FILTER (WHERE p.option_name = 'autovacuum_vacuum_max_threshold')::numeric AS max_threshold
-		FROM pg_options_to_table(f.reloptions) AS p) AS o
-	CROSS JOIN LATERAL (
-		-- least() and greatest() pass over NULL
-		SELECT least(coalesce(o.threshold, base_threshold) + coalesce(o.scale, base_scale)
-					 * greatest(f.reltuples, pg_stat_get_live_tuples(f.oid), 0)::numeric,
-					 CASE WHEN coalesce(o.max_threshold, base_max) >= 0 THEN coalesce(o.max_threshold, base_max) END)) AS v(starts_at)
-	WHERE NOT EXISTS (
-		SELECT FROM pg_locks AS l
-		WHERE l.locktype = 'relation' AND l.relation = f.oid AND l.granted AND l.mode = 'ShareUpdateExclusiveLock'
-		  AND l.database IN (0, (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())));
+	CROSS JOIN LATERAL dbutil.autovacuum_thresholds(
+		f.reloptions, greatest(f.reltuples, pg_stat_get_live_tuples(f.oid))::numeric, NULL) AS v
+	WHERE f.oid NOT IN (SELECT b.relation FROM being_vacuumed AS b);
 
 	-- Partitions are told by their parent.  A table that only grows does well
 	-- without a key; so the rows changed are what counts.

@@ -13,9 +13,16 @@ DECLARE
 BEGIN
 	-- CREATE INDEX and REINDEX CONCURRENTLY leave an index invalid while they run.
 	-- Which table they work on is hidden from ordinary roles, that they run and
-	-- what they lock is not.  The lock alone would not do: VACUUM and ANALYZE
-	-- take the same one.
+	-- what they lock is not.  The lock on the table alone would not do: VACUUM and
+	-- ANALYZE take the same one.  On the index itself only REINDEX and DROP INDEX
+	-- CONCURRENTLY take it, and what is over in a moment.
 	RETURN QUERY
+	WITH busy AS MATERIALIZED (
+		SELECT l.relation, l.pid IN (SELECT b.pid FROM pg_stat_progress_create_index AS b) AS builds
+		FROM pg_locks AS l
+		WHERE l.locktype = 'relation' AND l.granted AND l.mode = 'ShareUpdateExclusiveLock'
+		  AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
+	)
 	SELECT 'invalid_indexes', format('%I.%I', n.nspname, x.relname), x.relpages * page_mb, NULL::numeric,
 		   CASE x.relkind WHEN 'I' THEN format('some partitions of %I have no index attached to it', c.relname)
 						  ELSE format('an index of %I that was not built to the end, or is being dropped', c.relname) END,
@@ -29,10 +36,8 @@ BEGIN
 	JOIN pg_namespace AS n ON n.oid = x.relnamespace
 	WHERE NOT (i.indisvalid AND i.indisready AND i.indislive) AND x.relpersistence <> 't'
 	  AND NOT EXISTS (
-		SELECT FROM pg_stat_progress_create_index AS b
-		JOIN pg_locks AS l ON l.pid = b.pid
-		WHERE l.locktype = 'relation' AND l.relation = i.indrelid AND l.granted AND l.mode = 'ShareUpdateExclusiveLock'
-		  AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()));
+		SELECT FROM busy AS b
+		WHERE b.relation = i.indrelid AND b.builds OR b.relation = i.indexrelid);
 
 	-- Duplicates: the same in all that decides what an index can do.  Of each
 	-- such set the one that guards most stays, then the oldest; a unique index

@@ -1,11 +1,11 @@
 
 -- The judge: puts what was measured beside the thresholds that hold for it.
-CREATE FUNCTION dbutil.health(level text DEFAULT 'full',
-	OUT check_name text, OUT object_name text, OUT status text, OUT value numeric, OUT unit text,
+CREATE FUNCTION dbutil.health_judge(measured_by text[],
+	OUT check_name text, OUT level text, OUT object_name text, OUT status text, OUT value numeric, OUT unit text,
 	OUT warn numeric, OUT critical numeric, OUT message text, OUT advice text,
 	OUT suggested_sql text, OUT silenced boolean, OUT needs text)
 	RETURNS SETOF record
-	LANGUAGE plpgsql VOLATILE
+	LANGUAGE plpgsql VOLATILE STRICT
 	-- clocks and counters move within a statement, and so may thresholds
 	SET search_path = pg_catalog, pg_temp
 	-- a look at the server's health takes no workers from it, and compiles nothing
@@ -13,20 +13,13 @@ CREATE FUNCTION dbutil.health(level text DEFAULT 'full',
 	SET jit = off
 	AS $function$
 DECLARE
-	want_full boolean := level = 'full';
 	measure text;
 	seen dbutil.health_measure[];
 	measures dbutil.health_measure[];
 	failed text[] := '{}';
 BEGIN
-	IF level IS NULL OR level NOT IN ('quick', 'full') THEN
-		RAISE EXCEPTION 'invalid value for parameter "level": "%"', coalesce(level, 'null')
-			USING ERRCODE = 'invalid_parameter_value', HINT = 'Use one of: quick, full.';
-	END IF;
-
 	-- A measure that fails makes its checks unknown and leaves the others alone.
-	FOR measure IN SELECT DISTINCT c.measured_by FROM dbutil.health_checks AS c
-				   WHERE c.level = 'quick' OR want_full ORDER BY 1
+	FOREACH measure IN ARRAY measured_by
 	LOOP
 		BEGIN
 			EXECUTE format('SELECT array_agg(m) FROM dbutil.%I() AS m', 'health_measure_' || measure) INTO seen;
@@ -34,15 +27,14 @@ BEGIN
 		EXCEPTION WHEN OTHERS THEN
 			measures := measures || ARRAY(
 				SELECT (c.check_name, 'all', NULL, NULL, SQLERRM, NULL, SQLSTATE = '42501')::dbutil.health_measure
-				FROM dbutil.health_checks AS c
-				WHERE c.measured_by = measure AND (c.level = 'quick' OR want_full));
+				FROM dbutil.health_checks AS c WHERE c.measured_by = measure);
 			failed := failed || measure;
 		END;
 	END LOOP;
 
 	RETURN QUERY
 	WITH judged AS (
-		SELECT c.check_name, coalesce(m.object_name, 'none') AS object_name, c.unit, m.value,
+		SELECT c.check_name, c.level, coalesce(m.object_name, 'none') AS object_name, c.unit, m.value,
 			   t.warn, t.critical, m.evidence, t.min_evidence, c.evidence_unit, c.description, c.advice, c.needs,
 			   m.message, m.suggested_sql, m.hidden, c.measured_by,
 			   CASE WHEN m.check_name IS NULL THEN 'ok'		-- nothing to find fault with
@@ -59,9 +51,9 @@ BEGIN
 		CROSS JOIN LATERAL (
 			SELECT coalesce(s.warn, c.warn), coalesce(s.critical, c.critical),
 				   coalesce(s.min_evidence, c.min_evidence)) AS t(warn, critical, min_evidence)
-		WHERE (c.level = 'quick' OR want_full) AND coalesce(s.enabled, true)
+		WHERE c.measured_by = ANY (health_judge.measured_by) AND coalesce(s.enabled, true)
 	)
-	SELECT j.check_name, j.object_name, j.status, round(j.value, 2), j.unit, j.warn, j.critical,
+	SELECT j.check_name, j.level, j.object_name, j.status, round(j.value, 2), j.unit, j.warn, j.critical,
 		   CASE WHEN j.status = 'unknown' AND j.value IS NOT NULL
 				THEN format('not judged yet, %s of %s %s: %s', round(j.evidence, 1), j.min_evidence, j.evidence_unit, j.message)
 				ELSE coalesce(j.message, j.description || ': none') END,
@@ -73,6 +65,30 @@ BEGIN
 				WHEN j.hidden THEN j.needs
 				WHEN j.measured_by = ANY (failed) THEN 'a check that works' END
 	FROM judged AS j;
+END $function$;
+COMMENT ON FUNCTION dbutil.health_judge(text[]) IS
+	'the checks that these measures (health_checks.measured_by) make, judged; what dbutil.health and the views of one subject are made of';
+
+CREATE FUNCTION dbutil.health(level text DEFAULT 'full',
+	OUT check_name text, OUT object_name text, OUT status text, OUT value numeric, OUT unit text,
+	OUT warn numeric, OUT critical numeric, OUT message text, OUT advice text,
+	OUT suggested_sql text, OUT silenced boolean, OUT needs text)
+	RETURNS SETOF record
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+	AS $function$
+BEGIN
+	IF level IS NULL OR level NOT IN ('quick', 'full') THEN
+		RAISE EXCEPTION 'invalid value for parameter "level": "%"', coalesce(level, 'null')
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Use one of: quick, full.';
+	END IF;
+	RETURN QUERY
+	SELECT j.check_name, j.object_name, j.status, j.value, j.unit, j.warn, j.critical,
+		   j.message, j.advice, j.suggested_sql, j.silenced, j.needs
+	FROM dbutil.health_judge(ARRAY(
+			SELECT DISTINCT c.measured_by FROM dbutil.health_checks AS c
+			WHERE health.level IN ('full', c.level) ORDER BY 1)) AS j
+	WHERE health.level IN ('full', j.level);
 END $function$;
 COMMENT ON FUNCTION dbutil.health(text) IS
 	'one row per check and object: status ok | warn | critical | unknown, value in unit with the thresholds that hold for it, what was seen, advice, for warn and critical SQL to think about before running it (NULL: none), silenced by dbutil.health_silences, and needs: the privilege that an unknown lacks (NULL: it lacks something else, see message). A check that found no object says ok for "none". level: quick (sessions, server, replication; no catalogs of user tables) | full. Error: 22023 another level';

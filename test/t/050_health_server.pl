@@ -66,9 +66,36 @@ is(status($primary, 'prepared_transactions'), 'warn', 'an old prepared transacti
 thresholds('prepared_transactions', 0, 0);
 is(status($primary, 'prepared_transactions'), 'critical', 'a very old prepared transaction');
 like($primary->safe_psql('postgres', q(SELECT object_name FROM dbutil.health WHERE check_name = 'xmin_horizon')),
-	qr/^prepared transaction it's one$/, 'it holds the horizon');
+	qr/^prepared transaction it's one$/m, 'it holds the horizon');
 thresholds('prepared_transactions');
 $primary->safe_psql('postgres', q(ROLLBACK PREPARED 'it''s one'));
+
+# --- a table is not overdue while it is being vacuumed, whoever asks
+$primary->safe_psql('postgres', q(
+	CREATE ROLE onlooker;
+	CREATE TABLE dead (i int PRIMARY KEY);
+	INSERT INTO dead SELECT generate_series(1, 12000);
+	DELETE FROM dead));
+ok($primary->poll_query_until('postgres', q(SELECT status = 'critical' FROM dbutil.health
+		WHERE check_name = 'vacuum_overdue' AND object_name = 'public.dead')), 'a table full of dead rows');
+is($primary->safe_psql('postgres', q(SELECT table_name, status, dead_rows, vacuum_at_dead_rows, due_percent >= 100, running_pid
+		FROM dbutil.vacuum_health WHERE status <> 'ok')),
+	'public.dead|critical|12000|50|t|', 'and the only one');
+my ($vin, $vout) = ('', '');
+my $vacuum = IPC::Run::start(
+	[ 'psql', '-X', '-q', '-d', $primary->connstr('postgres'), '-c', q(SET vacuum_cost_delay = '100ms'),
+		'-c', 'SET vacuum_cost_limit = 1', '-c', 'VACUUM dead' ], '<', \$vin, '>', \$vout, '2>&1');
+ok($primary->poll_query_until('postgres', 'SELECT count(*) = 1 FROM pg_stat_progress_vacuum'), 'it is being vacuumed');
+is($primary->safe_psql('postgres', qq($_ SELECT count(*) FROM dbutil.health WHERE check_name = 'vacuum_overdue'
+		AND object_name = 'public.dead')), '0', "then it is not overdue: $_")
+  for ('', 'SET ROLE onlooker;');
+is($primary->safe_psql('postgres', q(SELECT table_name, status, running_phase IS NOT NULL, scanned_percent <= 100
+		FROM dbutil.vacuum_health WHERE running_pid IS NOT NULL)), 'public.dead|ok|t|t', 'and shows what is under way');
+is($primary->safe_psql('postgres', q(SET ROLE onlooker; SELECT count(running_pid) FROM dbutil.vacuum_health)), '0',
+	'but not to everybody');
+$primary->safe_psql('postgres', 'SELECT pg_cancel_backend(pid) FROM pg_stat_progress_vacuum');
+$vacuum->finish;
+$primary->safe_psql('postgres', 'DROP TABLE dead; DROP ROLE onlooker');
 
 # --- archiving that fails
 $primary->safe_psql('postgres', 'CREATE TABLE t (i int PRIMARY KEY); SELECT pg_switch_wal()');
@@ -120,6 +147,12 @@ thresholds('replica_lag', 0.001, 1000000);
 is(status($primary, 'replica_lag', 'standby'), 'warn', 'the standby lags');
 thresholds('replica_lag', 0.001, 0.001);
 is(status($primary, 'replica_lag', 'standby'), 'critical', 'the standby lags much');
+is($primary->safe_psql('postgres', q(SELECT kind, name, status, findings, state, lag_bytes > 0, kept_bytes >= 0
+		FROM dbutil.replication_health ORDER BY kind)),
+	"physical slot|for_standby|ok||active, WAL reserved||t\nstandby|standby|critical|{replica_lag}|streaming|t|",
+	'replication_health has the slot and the standby');
+is($standby->safe_psql('postgres', q(SELECT kind, name, findings, state, lag_bytes > 0 FROM dbutil.replication_health)),
+	'receiver|server||streaming|t', 'and on the standby its receiver');
 ok($standby->poll_query_until('postgres',
 		"SELECT value > 0 FROM dbutil.health WHERE check_name = 'replay_delay'"),
 	'and sees that itself, when it has lasted');

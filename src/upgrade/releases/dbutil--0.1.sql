@@ -1792,23 +1792,26 @@ BEGIN
 	-- A standby's own snapshots hold nothing but through its primary.
 	IF NOT in_recovery THEN
 		RETURN QUERY
-		SELECT 'xmin_horizon', h.object_name, h.xacts::numeric, NULL::numeric,
-			   format('%s keeps what became dead in the last %s transactions', h.object_name, h.xacts), NULL::text, false
+		SELECT DISTINCT ON (h.object_name)
+			   'xmin_horizon', h.object_name, h.xacts::numeric, NULL::numeric,
+			   format('%s keeps what became dead in the last %s transactions', h.holder, h.xacts), h.sql, false
 		FROM (
-			SELECT format('session %s (%s/%s/%s)', a.pid, a.datname, a.usename, a.application_name) AS object_name,
-				   greatest(age(a.backend_xmin), age(a.backend_xid)) AS xacts
+			-- a walsender passes on what its standby's sessions hold
+			SELECT format('%s/%s/%s', a.datname, a.usename, a.application_name) AS object_name,
+				   format('session %s', a.pid) AS holder,
+				   greatest(age(a.backend_xmin), age(a.backend_xid)) AS xacts,
+				   CASE a.backend_type WHEN 'client backend' THEN format('SELECT pg_terminate_backend(%s)', a.pid) END AS sql
 			FROM pg_stat_activity AS a
 			WHERE a.pid <> pg_backend_pid()
 			  AND a.backend_type IS DISTINCT FROM 'autovacuum worker'	-- these do not count
 			UNION ALL
-			SELECT format('slot %s', r.slot_name), greatest(age(r.xmin), age(r.catalog_xmin))
+			SELECT format('slot %s', r.slot_name), format('slot %s', r.slot_name), greatest(age(r.xmin), age(r.catalog_xmin)), NULL
 			FROM pg_replication_slots AS r
 			UNION ALL
-			SELECT format('prepared transaction %s', p.gid), age(p.transaction)
+			SELECT format('prepared transaction %s', p.gid), format('prepared transaction %s', p.gid), age(p.transaction), NULL
 			FROM pg_prepared_xacts AS p) AS h
 		WHERE h.xacts IS NOT NULL
-		ORDER BY h.xacts DESC
-		LIMIT 1;
+		ORDER BY h.object_name, h.xacts DESC;
 	END IF;
 END $function$;
 COMMENT ON FUNCTION dbutil.health_measure_sessions() IS
@@ -2057,6 +2060,41 @@ END $function$;
 COMMENT ON FUNCTION dbutil.health_measure_replication() IS
 	'what the checks on replication slots, standbys and archiving see, for dbutil.health';
 
+-- The formulas of autovacuum (src/backend/postmaster/autovacuum.c,
+-- relation_needs_vacanalyze), with a table's own storage parameters.
+CREATE FUNCTION dbutil.autovacuum_thresholds(reloptions text[], live_rows numeric, unfrozen numeric,
+	OUT enabled boolean, OUT vacuum_at numeric, OUT insert_vacuum_at numeric, OUT analyze_at numeric, OUT freeze_at numeric)
+	LANGUAGE sql STABLE
+BEGIN ATOMIC
+	SELECT coalesce(s.enabled::boolean, true) AND pg_catalog.current_setting('autovacuum')::boolean,
+		   least(s.base + s.scale * greatest(live_rows, 0), CASE WHEN s.most >= 0 THEN s.most END),
+		   CASE WHEN s.insert_base >= 0 THEN s.insert_base + s.insert_scale * greatest(live_rows, 0) * coalesce(unfrozen, 1) END,
+		   s.analyze_base + s.analyze_scale * greatest(live_rows, 0),
+		   -- a table's own limit can only be lower
+		   least(s.freeze, pg_catalog.current_setting('autovacuum_freeze_max_age')::numeric)
+	FROM (
+		SELECT max(o.option_value) FILTER (WHERE o.option_name = 'autovacuum_enabled') AS enabled,
+			   coalesce(max(o.option_value) FILTER (WHERE o.option_name = 'autovacuum_vacuum_threshold'),
+						pg_catalog.current_setting('autovacuum_vacuum_threshold'))::numeric AS base,
+			   coalesce(max(o.option_value) FILTER (WHERE o.option_name = 'autovacuum_vacuum_scale_factor'),
+						pg_catalog.current_setting('autovacuum_vacuum_scale_factor'))::numeric AS scale,
+			   -- from 18 on
+			   coalesce(max(o.option_value) FILTER (WHERE o.option_name = 'autovacuum_vacuum_max_threshold'),
+						pg_catalog.current_setting('autovacuum_vacuum_max_threshold', true), '-1')::numeric AS most,
+			   coalesce(max(o.option_value) FILTER (WHERE o.option_name = 'autovacuum_vacuum_insert_threshold'),
+						pg_catalog.current_setting('autovacuum_vacuum_insert_threshold'))::numeric AS insert_base,
+			   coalesce(max(o.option_value) FILTER (WHERE o.option_name = 'autovacuum_vacuum_insert_scale_factor'),
+						pg_catalog.current_setting('autovacuum_vacuum_insert_scale_factor'))::numeric AS insert_scale,
+			   coalesce(max(o.option_value) FILTER (WHERE o.option_name = 'autovacuum_analyze_threshold'),
+						pg_catalog.current_setting('autovacuum_analyze_threshold'))::numeric AS analyze_base,
+			   coalesce(max(o.option_value) FILTER (WHERE o.option_name = 'autovacuum_analyze_scale_factor'),
+						pg_catalog.current_setting('autovacuum_analyze_scale_factor'))::numeric AS analyze_scale,
+			   max(o.option_value) FILTER (WHERE o.option_name = 'autovacuum_freeze_max_age')::numeric AS freeze
+		FROM pg_catalog.pg_options_to_table(reloptions) AS o) AS s;
+END;
+COMMENT ON FUNCTION dbutil.autovacuum_thresholds(text[], numeric, numeric) IS
+	'when autovacuum comes to a table with these storage parameters (pg_class.reloptions) and live rows: enabled, the dead rows, the rows inserted (NULL: never for that) and the rows changed at which it vacuums or analyses, and the age at which it freezes. unfrozen: the share of pages that are not all frozen, which counts from PostgreSQL 18 on; NULL: 1';
+
 -- Tables, constraints and triggers of the current database, from its catalogs
 -- and statistics.  What extensions brought, temporary tables and the system's
 -- own are left to those who made them.
@@ -2067,40 +2105,31 @@ CREATE FUNCTION dbutil.health_measure_tables() RETURNS SETOF dbutil.health_measu
 DECLARE
 	counting boolean := current_setting('track_counts');
 	server_version integer := current_setting('server_version_num');
-	base_threshold numeric := current_setting('autovacuum_vacuum_threshold');
-	base_scale numeric := current_setting('autovacuum_vacuum_scale_factor');
-	base_max numeric := coalesce(current_setting('autovacuum_vacuum_max_threshold', true), '-1');	-- from 18 on
 BEGIN
-	-- A table that is being vacuumed is not overdue.  VACUUM's lock says so to
-	-- roles that may not read its progress.  Catalogs count here, too.
+	-- A table that is being vacuumed is not overdue.  Which it is, is hidden from
+	-- ordinary roles; that a process vacuums and what it locks is not.  The lock
+	-- alone would not do: ANALYZE takes the same.  Catalogs count here, too.
 	RETURN QUERY
-	WITH full_of_dead AS MATERIALIZED (
+	WITH being_vacuumed AS MATERIALIZED (
+		SELECT l.relation FROM pg_stat_progress_vacuum AS p
+		JOIN pg_locks AS l ON l.pid = p.pid
+		WHERE l.locktype = 'relation' AND l.granted AND l.mode = 'ShareUpdateExclusiveLock'
+		  AND l.database IN (0, (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()))
+	), full_of_dead AS MATERIALIZED (
 		SELECT c.oid, c.relname, c.relnamespace, c.reltuples, c.reloptions, pg_stat_get_dead_tuples(c.oid) AS dead
 		FROM pg_class AS c
 		WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't' AND pg_stat_get_dead_tuples(c.oid) > 10000
 	)
-	SELECT 'vacuum_overdue', format('%I.%I', n.nspname, f.relname), 100 * f.dead / greatest(v.starts_at, 1), NULL::numeric,
+	SELECT 'vacuum_overdue', format('%I.%I', n.nspname, f.relname), 100 * f.dead / greatest(v.vacuum_at, 1), NULL::numeric,
 		   format('%s dead rows, vacuumed last: %s', f.dead,
 				  coalesce(greatest(pg_stat_get_last_vacuum_time(f.oid), pg_stat_get_last_autovacuum_time(f.oid))::text, 'never'))
-		   || CASE WHEN NOT o.enabled::boolean THEN '; autovacuum is off for this table' ELSE '' END,
+		   || CASE WHEN NOT v.enabled THEN '; autovacuum is off for this table' ELSE '' END,
 		   format('VACUUM %I.%I', n.nspname, f.relname), false
 	FROM full_of_dead AS f
 	JOIN pg_namespace AS n ON n.oid = f.relnamespace
-	CROSS JOIN LATERAL (
-		SELECT max(p.option_value) FILTER (WHERE p.option_name = 'autovacuum_enabled') AS enabled,
-			   max(p.option_value) FILTER (WHERE p.option_name = 'autovacuum_vacuum_threshold')::numeric AS threshold,
-			   max(p.option_value) FILTER (WHERE p.option_name = 'autovacuum_vacuum_scale_factor')::numeric AS scale,
-			   max(p.option_value) FILTER (WHERE p.option_name = 'autovacuum_vacuum_max_threshold')::numeric AS max_threshold
-		FROM pg_options_to_table(f.reloptions) AS p) AS o
-	CROSS JOIN LATERAL (
-		-- least() and greatest() pass over NULL
-		SELECT least(coalesce(o.threshold, base_threshold) + coalesce(o.scale, base_scale)
-					 * greatest(f.reltuples, pg_stat_get_live_tuples(f.oid), 0)::numeric,
-					 CASE WHEN coalesce(o.max_threshold, base_max) >= 0 THEN coalesce(o.max_threshold, base_max) END)) AS v(starts_at)
-	WHERE NOT EXISTS (
-		SELECT FROM pg_locks AS l
-		WHERE l.locktype = 'relation' AND l.relation = f.oid AND l.granted AND l.mode = 'ShareUpdateExclusiveLock'
-		  AND l.database IN (0, (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())));
+	CROSS JOIN LATERAL dbutil.autovacuum_thresholds(
+		f.reloptions, greatest(f.reltuples, pg_stat_get_live_tuples(f.oid))::numeric, NULL) AS v
+	WHERE f.oid NOT IN (SELECT b.relation FROM being_vacuumed AS b);
 
 	-- Partitions are told by their parent.  A table that only grows does well
 	-- without a key; so the rows changed are what counts.
@@ -2223,9 +2252,16 @@ DECLARE
 BEGIN
 	-- CREATE INDEX and REINDEX CONCURRENTLY leave an index invalid while they run.
 	-- Which table they work on is hidden from ordinary roles, that they run and
-	-- what they lock is not.  The lock alone would not do: VACUUM and ANALYZE
-	-- take the same one.
+	-- what they lock is not.  The lock on the table alone would not do: VACUUM and
+	-- ANALYZE take the same one.  On the index itself only REINDEX and DROP INDEX
+	-- CONCURRENTLY take it, and what is over in a moment.
 	RETURN QUERY
+	WITH busy AS MATERIALIZED (
+		SELECT l.relation, l.pid IN (SELECT b.pid FROM pg_stat_progress_create_index AS b) AS builds
+		FROM pg_locks AS l
+		WHERE l.locktype = 'relation' AND l.granted AND l.mode = 'ShareUpdateExclusiveLock'
+		  AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
+	)
 	SELECT 'invalid_indexes', format('%I.%I', n.nspname, x.relname), x.relpages * page_mb, NULL::numeric,
 		   CASE x.relkind WHEN 'I' THEN format('some partitions of %I have no index attached to it', c.relname)
 						  ELSE format('an index of %I that was not built to the end, or is being dropped', c.relname) END,
@@ -2239,10 +2275,8 @@ BEGIN
 	JOIN pg_namespace AS n ON n.oid = x.relnamespace
 	WHERE NOT (i.indisvalid AND i.indisready AND i.indislive) AND x.relpersistence <> 't'
 	  AND NOT EXISTS (
-		SELECT FROM pg_stat_progress_create_index AS b
-		JOIN pg_locks AS l ON l.pid = b.pid
-		WHERE l.locktype = 'relation' AND l.relation = i.indrelid AND l.granted AND l.mode = 'ShareUpdateExclusiveLock'
-		  AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()));
+		SELECT FROM busy AS b
+		WHERE b.relation = i.indrelid AND b.builds OR b.relation = i.indexrelid);
 
 	-- Duplicates: the same in all that decides what an index can do.  Of each
 	-- such set the one that guards most stays, then the oldest; a unique index
@@ -2410,12 +2444,12 @@ COMMENT ON FUNCTION dbutil.health_measure_sequences() IS
 	'how much is used of each sequence of the current database, for dbutil.health';
 
 -- The judge: puts what was measured beside the thresholds that hold for it.
-CREATE FUNCTION dbutil.health(level text DEFAULT 'full',
-	OUT check_name text, OUT object_name text, OUT status text, OUT value numeric, OUT unit text,
+CREATE FUNCTION dbutil.health_judge(measured_by text[],
+	OUT check_name text, OUT level text, OUT object_name text, OUT status text, OUT value numeric, OUT unit text,
 	OUT warn numeric, OUT critical numeric, OUT message text, OUT advice text,
 	OUT suggested_sql text, OUT silenced boolean, OUT needs text)
 	RETURNS SETOF record
-	LANGUAGE plpgsql VOLATILE
+	LANGUAGE plpgsql VOLATILE STRICT
 	-- clocks and counters move within a statement, and so may thresholds
 	SET search_path = pg_catalog, pg_temp
 	-- a look at the server's health takes no workers from it, and compiles nothing
@@ -2423,20 +2457,13 @@ CREATE FUNCTION dbutil.health(level text DEFAULT 'full',
 	SET jit = off
 	AS $function$
 DECLARE
-	want_full boolean := level = 'full';
 	measure text;
 	seen dbutil.health_measure[];
 	measures dbutil.health_measure[];
 	failed text[] := '{}';
 BEGIN
-	IF level IS NULL OR level NOT IN ('quick', 'full') THEN
-		RAISE EXCEPTION 'invalid value for parameter "level": "%"', coalesce(level, 'null')
-			USING ERRCODE = 'invalid_parameter_value', HINT = 'Use one of: quick, full.';
-	END IF;
-
 	-- A measure that fails makes its checks unknown and leaves the others alone.
-	FOR measure IN SELECT DISTINCT c.measured_by FROM dbutil.health_checks AS c
-				   WHERE c.level = 'quick' OR want_full ORDER BY 1
+	FOREACH measure IN ARRAY measured_by
 	LOOP
 		BEGIN
 			EXECUTE format('SELECT array_agg(m) FROM dbutil.%I() AS m', 'health_measure_' || measure) INTO seen;
@@ -2444,15 +2471,14 @@ BEGIN
 		EXCEPTION WHEN OTHERS THEN
 			measures := measures || ARRAY(
 				SELECT (c.check_name, 'all', NULL, NULL, SQLERRM, NULL, SQLSTATE = '42501')::dbutil.health_measure
-				FROM dbutil.health_checks AS c
-				WHERE c.measured_by = measure AND (c.level = 'quick' OR want_full));
+				FROM dbutil.health_checks AS c WHERE c.measured_by = measure);
 			failed := failed || measure;
 		END;
 	END LOOP;
 
 	RETURN QUERY
 	WITH judged AS (
-		SELECT c.check_name, coalesce(m.object_name, 'none') AS object_name, c.unit, m.value,
+		SELECT c.check_name, c.level, coalesce(m.object_name, 'none') AS object_name, c.unit, m.value,
 			   t.warn, t.critical, m.evidence, t.min_evidence, c.evidence_unit, c.description, c.advice, c.needs,
 			   m.message, m.suggested_sql, m.hidden, c.measured_by,
 			   CASE WHEN m.check_name IS NULL THEN 'ok'		-- nothing to find fault with
@@ -2469,9 +2495,9 @@ BEGIN
 		CROSS JOIN LATERAL (
 			SELECT coalesce(s.warn, c.warn), coalesce(s.critical, c.critical),
 				   coalesce(s.min_evidence, c.min_evidence)) AS t(warn, critical, min_evidence)
-		WHERE (c.level = 'quick' OR want_full) AND coalesce(s.enabled, true)
+		WHERE c.measured_by = ANY (health_judge.measured_by) AND coalesce(s.enabled, true)
 	)
-	SELECT j.check_name, j.object_name, j.status, round(j.value, 2), j.unit, j.warn, j.critical,
+	SELECT j.check_name, j.level, j.object_name, j.status, round(j.value, 2), j.unit, j.warn, j.critical,
 		   CASE WHEN j.status = 'unknown' AND j.value IS NOT NULL
 				THEN format('not judged yet, %s of %s %s: %s', round(j.evidence, 1), j.min_evidence, j.evidence_unit, j.message)
 				ELSE coalesce(j.message, j.description || ': none') END,
@@ -2483,6 +2509,30 @@ BEGIN
 				WHEN j.hidden THEN j.needs
 				WHEN j.measured_by = ANY (failed) THEN 'a check that works' END
 	FROM judged AS j;
+END $function$;
+COMMENT ON FUNCTION dbutil.health_judge(text[]) IS
+	'the checks that these measures (health_checks.measured_by) make, judged; what dbutil.health and the views of one subject are made of';
+
+CREATE FUNCTION dbutil.health(level text DEFAULT 'full',
+	OUT check_name text, OUT object_name text, OUT status text, OUT value numeric, OUT unit text,
+	OUT warn numeric, OUT critical numeric, OUT message text, OUT advice text,
+	OUT suggested_sql text, OUT silenced boolean, OUT needs text)
+	RETURNS SETOF record
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+	AS $function$
+BEGIN
+	IF level IS NULL OR level NOT IN ('quick', 'full') THEN
+		RAISE EXCEPTION 'invalid value for parameter "level": "%"', coalesce(level, 'null')
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Use one of: quick, full.';
+	END IF;
+	RETURN QUERY
+	SELECT j.check_name, j.object_name, j.status, j.value, j.unit, j.warn, j.critical,
+		   j.message, j.advice, j.suggested_sql, j.silenced, j.needs
+	FROM dbutil.health_judge(ARRAY(
+			SELECT DISTINCT c.measured_by FROM dbutil.health_checks AS c
+			WHERE health.level IN ('full', c.level) ORDER BY 1)) AS j
+	WHERE health.level IN ('full', j.level);
 END $function$;
 COMMENT ON FUNCTION dbutil.health(text) IS
 	'one row per check and object: status ok | warn | critical | unknown, value in unit with the thresholds that hold for it, what was seen, advice, for warn and critical SQL to think about before running it (NULL: none), silenced by dbutil.health_silences, and needs: the privilege that an unknown lacks (NULL: it lacks something else, see message). A check that found no object says ok for "none". level: quick (sessions, server, replication; no catalogs of user tables) | full. Error: 22023 another level';
@@ -2607,6 +2657,454 @@ BEGIN
 END $function$;
 COMMENT ON FUNCTION dbutil.check_database_health(text, text) IS
 	'what a service''s /health endpoint returns. status: critical or warn if a check is, else unknown if your role lacks pg_monitor or a check failed, else ok. score: 100 less 25 for each critical check and 5 for each warning. counts: checks by their worst object, and findings silenced. findings: the 20 worst of findings_total; unknown: checks that could not judge, and why; server: facts; service (its name given): dbutil.health_service. level: quick | full. Error: 22023 another level';
+
+-- Views to look around in.  Each tells what there is of one subject, and puts
+-- beside each object what the checks say of it: status, and findings, the checks
+-- that warn.  What a role may not see is NULL, and its status unknown.
+
+-- Who waits for whom.  A session in a queue for a lock waits for all before it,
+-- so there are many paths to it; it is shown once, as near to a root as it can be.
+CREATE FUNCTION dbutil.blocking_tree(
+	OUT tree text, OUT pid integer, OUT depth integer, OUT blocks integer, OUT blocked_by integer[],
+	OUT waits_for text, OUT wait_s numeric, OUT transaction_s numeric, OUT database name, OUT username name,
+	OUT application_name text, OUT state text, OUT query text, OUT suggested_sql text)
+	RETURNS SETOF record
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+	SET max_parallel_workers_per_gather = 0
+	SET jit = off
+	AS $function$
+DECLARE
+	waiters integer[];		-- an edge is waiters[i] waits for blockers[i]
+	blockers integer[];
+	placed integer[] := '{}';
+	parents integer[] := '{}';
+	depths integer[] := '{}';
+	found_pids integer[];
+	found_parents integer[];
+	level integer;
+BEGIN
+	SELECT array_agg(w.pid), array_agg(b.pid)
+	INTO waiters, blockers
+	FROM (SELECT DISTINCT l.pid FROM pg_locks AS l WHERE NOT l.granted) AS w
+	-- members of a parallel group are told by their leader, and several times
+	CROSS JOIN LATERAL (SELECT DISTINCT u.pid FROM unnest(pg_blocking_pids(w.pid)) AS u(pid)) AS b;
+	IF waiters IS NULL THEN
+		RETURN;
+	END IF;
+
+	LOOP
+		-- those who wait for nobody; then, of sessions that wait in a circle
+		-- until the deadlock is found, the first
+		SELECT array_agg(r.pid ORDER BY r.pid) INTO found_pids
+		FROM (SELECT unnest(blockers) EXCEPT SELECT unnest(waiters || placed)) AS r(pid);
+		IF found_pids IS NULL THEN
+			SELECT array_agg(r.pid) INTO found_pids
+			FROM (SELECT min(u.pid) FROM unnest(waiters) AS u(pid) WHERE u.pid <> ALL (placed) HAVING count(*) > 0) AS r(pid);
+			EXIT WHEN found_pids IS NULL;
+		END IF;
+		found_parents := array_fill(NULL::integer, ARRAY[cardinality(found_pids)]);
+		level := 0;
+		LOOP
+			placed := placed || found_pids;
+			parents := parents || found_parents;
+			depths := depths || array_fill(level, ARRAY[cardinality(found_pids)]);
+			SELECT array_agg(n.waiter), array_agg(n.blocker) INTO found_pids, found_parents
+			FROM (SELECT e.waiter, min(e.blocker) AS blocker FROM unnest(waiters, blockers) AS e(waiter, blocker)
+				  WHERE e.blocker = ANY (found_pids) AND e.waiter <> ALL (placed)
+				  GROUP BY e.waiter) AS n;
+			EXIT WHEN found_pids IS NULL;
+			level := level + 1;
+		END LOOP;
+	END LOOP;
+
+	RETURN QUERY
+	WITH RECURSIVE node AS MATERIALIZED (
+		SELECT p.pid, p.parent, p.depth FROM unnest(placed, parents, depths) AS p(pid, parent, depth)
+	), above(pid, ancestor) AS (
+		SELECT n.pid, n.pid FROM node AS n
+		UNION ALL
+		SELECT a.pid, n.parent FROM above AS a JOIN node AS n ON n.pid = a.ancestor WHERE n.parent IS NOT NULL
+	), weight AS (
+		SELECT a.ancestor AS pid, count(*)::integer - 1 AS below FROM above AS a GROUP BY a.ancestor
+	), walk AS (
+		SELECT n.pid, n.depth, w.below, ARRAY[[-w.below, n.pid]] AS place
+		FROM node AS n JOIN weight AS w ON w.pid = n.pid WHERE n.parent IS NULL
+		UNION ALL
+		SELECT n.pid, n.depth, w.below, p.place || ARRAY[[-w.below, n.pid]]
+		FROM walk AS p JOIN node AS n ON n.parent = p.pid JOIN weight AS w ON w.pid = n.pid
+	), lock AS (
+		SELECT DISTINCT ON (l.pid) l.pid, extract(epoch FROM clock_timestamp() - l.waitstart) AS seconds,
+			   l.mode || ' on ' || CASE
+				   WHEN l.locktype IN ('relation', 'extend', 'page', 'tuple') AND c.oid IS NOT NULL
+				   THEN CASE l.locktype WHEN 'relation' THEN '' ELSE l.locktype || ' of ' END || format('%I.%I', n.nspname, c.relname)
+				   WHEN l.locktype = 'transactionid' THEN format('transaction %s', l.transactionid)
+				   WHEN l.locktype = 'virtualxid' THEN format('virtual transaction %s', l.virtualxid)
+				   ELSE l.locktype || coalesce(format(' (relation %s in database %s)', l.relation, l.database), '') END AS what
+		FROM pg_locks AS l
+		LEFT JOIN pg_class AS c
+			ON c.oid = l.relation AND l.database IN (0, (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()))
+		LEFT JOIN pg_namespace AS n ON n.oid = c.relnamespace
+		WHERE NOT l.granted AND l.pid = ANY (waiters)
+		ORDER BY l.pid, l.waitstart
+	)
+	SELECT repeat('    ', w.depth) || CASE w.pid WHEN 0 THEN 'prepared transaction' ELSE w.pid::text END,
+		   w.pid, w.depth, w.below,
+		   (SELECT array_agg(e.blocker ORDER BY e.blocker) FROM unnest(waiters, blockers) AS e(waiter, blocker) WHERE e.waiter = w.pid),
+		   k.what, round(k.seconds, 1), round(extract(epoch FROM clock_timestamp() - a.xact_start), 1),
+		   a.datname, a.usename, a.application_name, a.state, a.query,
+		   CASE WHEN w.depth > 0 THEN NULL
+				WHEN w.pid = 0 THEN 'SELECT gid, prepared, owner, database FROM pg_prepared_xacts ORDER BY prepared'
+				WHEN a.state = 'active' THEN format('SELECT pg_cancel_backend(%s)', w.pid)
+				ELSE format('SELECT pg_terminate_backend(%s)', w.pid) END
+	FROM walk AS w
+	LEFT JOIN pg_stat_activity AS a ON a.pid = w.pid
+	LEFT JOIN lock AS k ON k.pid = w.pid
+	ORDER BY w.place;
+END $function$;
+COMMENT ON FUNCTION dbutil.blocking_tree() IS
+	'sessions that wait for a lock, below those that they wait for; see the view of the same name';
+
+CREATE VIEW dbutil.blocking_tree AS
+	SELECT b.tree, b.pid, b.depth, b.blocks, b.blocked_by, b.waits_for, b.wait_s, b.transaction_s,
+		   b.database, b.username, b.application_name, b.state, b.query, b.suggested_sql
+	FROM dbutil.blocking_tree() AS b;
+COMMENT ON VIEW dbutil.blocking_tree IS
+	'sessions that wait for a lock below the session that keeps them waiting, the root with most below it first; no row: nobody waits. tree: the pid, indented by depth (0: waits for nobody, or is first of a circle). pid: 0 for a prepared transaction. blocks: how many are below. blocked_by: all that it waits for (a session is shown once). waits_for: the lock. wait_s, transaction_s: seconds. query and state are those that pg_stat_activity shows your role. suggested_sql: for a root, what would free the others; think before you run it';
+GRANT SELECT ON dbutil.blocking_tree TO PUBLIC;
+
+-- What the checks say of each relation of the current database, by its name:
+-- objects are a relation, or something of a relation behind a blank.
+CREATE FUNCTION dbutil.health_by_relation(measured_by text[],
+	OUT relation_name text, OUT status text, OUT findings text[])
+	RETURNS SETOF record
+	LANGUAGE sql VOLATILE STRICT
+	SET search_path = pg_catalog, pg_temp
+BEGIN ATOMIC
+	SELECT substring(j.object_name FROM '^((?:"(?:[^"]|"")+"|[^". ]+)\.(?:"(?:[^"]|"")+"|[^". ]+))'),
+		   (ARRAY['critical', 'warn', 'unknown', 'ok'])[min(s.severity)],
+		   array_agg(DISTINCT j.check_name ORDER BY j.check_name) FILTER (WHERE s.severity <= 2)
+	FROM dbutil.health_judge(health_by_relation.measured_by) AS j
+	CROSS JOIN LATERAL (SELECT array_position(ARRAY['critical', 'warn', 'unknown', 'ok'], j.status)) AS s(severity)
+	WHERE NOT j.silenced AND (j.status <> 'ok' OR j.object_name <> 'none')
+	GROUP BY 1;
+END;
+COMMENT ON FUNCTION dbutil.health_by_relation(text[]) IS
+	'the worst status and the checks that warn, for each relation that these measures looked at; relation_name NULL: what could not be measured at all';
+
+-- Bloat is estimated from the widths in pg_statistic: pages that the rows would
+-- need, with headers (24 bytes and what follows aligned to 8, 4 for the line
+-- pointer) in pages of block_size less 24, filled to fillfactor.  Blanks between
+-- columns are not counted, nor is any column without statistics guessed: then
+-- the estimate is NULL.
+CREATE VIEW dbutil.table_health AS
+	WITH judged AS MATERIALIZED (SELECT r.* FROM dbutil.health_by_relation('{tables}') AS r)
+	SELECT t.table_name, coalesce(h.status, failed.status, 'ok') AS status, h.findings,
+		   nullif(t.reltuples, -1)::bigint AS estimated_rows,
+		   t.relpages * t.block AS table_bytes, coalesce(x.pages, 0) * t.block AS index_bytes,
+		   coalesce(o.relpages, 0) * t.block AS toast_bytes,
+		   pg_catalog.pg_stat_get_live_tuples(t.oid) AS live_rows, pg_catalog.pg_stat_get_dead_tuples(t.oid) AS dead_rows,
+		   CASE WHEN b.needed IS NOT NULL THEN greatest(t.relpages - b.needed, 0)::bigint * t.block END AS bloat_bytes,
+		   CASE WHEN b.needed IS NOT NULL AND t.relpages > 0
+				THEN pg_catalog.round(100 * greatest(t.relpages - b.needed, 0) / t.relpages, 1) END AS bloat_percent,
+		   pg_catalog.pg_stat_get_numscans(t.oid) AS seq_scans, x.scans AS index_scans,
+		   pg_catalog.pg_stat_get_tuples_inserted(t.oid) AS rows_inserted, pg_catalog.pg_stat_get_tuples_updated(t.oid) AS rows_updated,
+		   pg_catalog.pg_stat_get_tuples_hot_updated(t.oid) AS rows_hot_updated, pg_catalog.pg_stat_get_tuples_deleted(t.oid) AS rows_deleted,
+		   greatest(pg_catalog.pg_stat_get_last_vacuum_time(t.oid), pg_catalog.pg_stat_get_last_autovacuum_time(t.oid)) AS last_vacuum,
+		   greatest(pg_catalog.pg_stat_get_last_analyze_time(t.oid), pg_catalog.pg_stat_get_last_autoanalyze_time(t.oid)) AS last_analyze
+	FROM (
+		SELECT c.oid, c.reltoastrelid, c.reltuples, c.relpages, c.relnatts, c.reloptions,
+			   pg_catalog.format('%I.%I', n.nspname, c.relname) AS table_name,
+			   pg_catalog.current_setting('block_size')::bigint AS block
+		FROM pg_catalog.pg_class AS c
+		JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+		WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't'
+		  AND n.nspname NOT LIKE 'pg\_%' AND n.nspname <> 'information_schema') AS t
+	LEFT JOIN judged AS h ON h.relation_name = t.table_name
+	LEFT JOIN judged AS failed ON failed.relation_name IS NULL
+	LEFT JOIN pg_catalog.pg_class AS o ON o.oid = t.reltoastrelid
+	LEFT JOIN (
+		SELECT i.indrelid, sum(c.relpages) AS pages, sum(pg_catalog.pg_stat_get_numscans(c.oid))::bigint AS scans
+		FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
+		GROUP BY i.indrelid) AS x ON x.indrelid = t.oid
+	LEFT JOIN (
+		SELECT a.attrelid,
+			   CASE WHEN count(*) = count(s.stawidth)
+					THEN sum((1 - s.stanullfrac) * s.stawidth) END AS width,
+			   pg_catalog.bool_or(s.stanullfrac > 0) AS has_nulls, count(*) AS columns
+		FROM pg_catalog.pg_attribute AS a
+		LEFT JOIN pg_catalog.pg_statistic AS s ON s.starelid = a.attrelid AND s.staattnum = a.attnum AND NOT s.stainherit
+		WHERE a.attnum > 0 AND NOT a.attisdropped
+		GROUP BY a.attrelid) AS w ON w.attrelid = t.oid
+	LEFT JOIN LATERAL (
+		SELECT CASE WHEN t.reltuples = 0 THEN 0
+					WHEN t.reltuples > 0 AND t.relpages > 0 AND w.width IS NOT NULL
+					THEN pg_catalog.ceil(t.reltuples::numeric / greatest(1, pg_catalog.floor(
+							 (t.block - 24) * coalesce((
+								SELECT p.option_value::numeric FROM pg_catalog.pg_options_to_table(t.reloptions) AS p
+								WHERE p.option_name = 'fillfactor'), 100) / 100
+							 / (4 + 8 * pg_catalog.ceil((23 + CASE WHEN w.has_nulls THEN pg_catalog.ceil(w.columns / 8.0) ELSE 0 END) / 8.0)
+								+ 8 * pg_catalog.ceil(w.width::numeric / 8))))) END) AS b(needed) ON true;
+COMMENT ON VIEW dbutil.table_health IS
+	'one row for each table and materialized view of the current database: status (the worst of the checks on tables) and findings (checks that warn, NULL: none; see dbutil.health), sizes in bytes and rows as of the last VACUUM or ANALYZE (so that no lock is waited for), bloat estimated from statistics (NULL: some column has none; free room that fillfactor asks for does not count; dbutil.measure_bloat() measures), scans and rows changed since statistics were reset';
+GRANT SELECT ON dbutil.table_health TO PUBLIC;
+
+CREATE VIEW dbutil.vacuum_health AS
+	WITH judged AS MATERIALIZED (SELECT r.* FROM dbutil.health_by_relation('{tables}') AS r)
+	SELECT t.table_name,
+		   coalesce(CASE WHEN h.findings @> '{vacuum_overdue}' THEN h.status END, failed.status, 'ok') AS status,
+		   v.enabled AS autovacuum_enabled, t.dead AS dead_rows, pg_catalog.round(v.vacuum_at) AS vacuum_at_dead_rows,
+		   t.inserted AS inserted_since_vacuum, pg_catalog.round(v.insert_vacuum_at) AS vacuum_at_inserted,
+		   t.changed AS changed_since_analyze, pg_catalog.round(v.analyze_at) AS analyze_at_changed,
+		   t.xid_age, t.multixact_age, v.freeze_at AS freeze_at_age,
+		   pg_catalog.round(100 * greatest(t.dead / greatest(v.vacuum_at, 1), t.inserted / greatest(v.insert_vacuum_at, 1),
+								t.xid_age / v.freeze_at), 1) AS due_percent,
+		   p.pid AS running_pid, p.phase AS running_phase,
+		   pg_catalog.round(100.0 * p.heap_blks_scanned / nullif(p.heap_blks_total, 0), 1) AS scanned_percent,
+		   p.index_vacuum_count AS index_passes,
+		   pg_catalog.pg_stat_get_last_vacuum_time(t.oid) AS last_vacuum, pg_catalog.pg_stat_get_last_autovacuum_time(t.oid) AS last_autovacuum,
+		   pg_catalog.pg_stat_get_last_analyze_time(t.oid) AS last_analyze, pg_catalog.pg_stat_get_last_autoanalyze_time(t.oid) AS last_autoanalyze,
+		   pg_catalog.pg_stat_get_vacuum_count(t.oid) AS vacuum_count, pg_catalog.pg_stat_get_autovacuum_count(t.oid) AS autovacuum_count
+	FROM (
+		SELECT c.oid, pg_catalog.format('%I.%I', n.nspname, c.relname) AS table_name, c.reloptions,
+			   pg_catalog.pg_stat_get_dead_tuples(c.oid)::numeric AS dead,
+			   pg_catalog.pg_stat_get_ins_since_vacuum(c.oid)::numeric AS inserted,
+			   pg_catalog.pg_stat_get_mod_since_analyze(c.oid)::numeric AS changed,
+			   pg_catalog.age(c.relfrozenxid)::numeric AS xid_age, pg_catalog.mxid_age(c.relminmxid)::numeric AS multixact_age,
+			   greatest(c.reltuples, 0)::numeric AS live,
+			   1 - (pg_catalog.to_jsonb(c) ->> 'relallfrozen')::numeric / nullif(c.relpages, 0) AS unfrozen
+		FROM pg_catalog.pg_class AS c
+		JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+		WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't') AS t
+	LEFT JOIN judged AS h ON h.relation_name = t.table_name
+	LEFT JOIN judged AS failed ON failed.relation_name IS NULL
+	CROSS JOIN LATERAL dbutil.autovacuum_thresholds(t.reloptions, t.live, t.unfrozen) AS v
+	LEFT JOIN pg_catalog.pg_stat_progress_vacuum AS p ON p.relid = t.oid AND p.datname = pg_catalog.current_database();
+COMMENT ON VIEW dbutil.vacuum_health IS
+	'one row for each table and materialized view of the current database, the catalogs too: what there is to vacuum, freeze and analyse, and at how much autovacuum comes (NULL: not for that reason), due_percent (100: it is due) and status by the check vacuum_overdue; the vacuum that runs now, how much of the table it has scanned (percent) and how often it had to go through the indexes; times and counts since statistics were reset. What a vacuum does is hidden, and NULL, unless your role has the privileges of pg_read_all_stats';
+GRANT SELECT ON dbutil.vacuum_health TO PUBLIC;
+
+-- A btree entry: 8 bytes of header, its columns, aligned to 8, and a line pointer
+-- of 4, in pages of block_size less 40.  Equal keys may be stored together (13 and
+-- later), which makes an index smaller than this: the estimate is low, not high.
+CREATE VIEW dbutil.index_health AS
+	WITH judged AS MATERIALIZED (SELECT r.* FROM dbutil.health_by_relation('{indexes}') AS r)
+	SELECT x.index_name, x.table_name, coalesce(h.status, failed.status, 'ok') AS status, h.findings,
+		   x.method, x.indisprimary AS is_primary, x.indisunique AS is_unique, x.indisvalid AS is_valid,
+		   x.relpages * x.block AS index_bytes, nullif(x.reltuples, -1)::bigint AS entries,
+		   CASE WHEN b.needed IS NOT NULL THEN greatest(x.relpages - b.needed, 0)::bigint * x.block END AS bloat_bytes,
+		   CASE WHEN b.needed IS NOT NULL AND x.relpages > 0
+				THEN pg_catalog.round(100 * greatest(x.relpages - b.needed, 0) / x.relpages, 1) END AS bloat_percent,
+		   pg_catalog.pg_stat_get_numscans(x.oid) AS scans, (u.seen ->> 'last_idx_scan')::timestamptz AS last_scan,
+		   pg_catalog.pg_stat_get_tuples_returned(x.oid) AS rows_read, pg_catalog.pg_stat_get_tuples_fetched(x.oid) AS rows_fetched
+	FROM (
+		SELECT c.oid, c.relkind, c.relpages, c.reltuples, c.reloptions, i.indrelid, i.indkey, i.indisprimary, i.indisunique, i.indisvalid,
+			   m.amname AS method, pg_catalog.format('%I.%I', n.nspname, c.relname) AS index_name,
+			   pg_catalog.format('%I.%I', tn.nspname, t.relname) AS table_name,
+			   pg_catalog.current_setting('block_size')::bigint AS block
+		FROM pg_catalog.pg_index AS i
+		JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
+		JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+		JOIN pg_catalog.pg_class AS t ON t.oid = i.indrelid
+		JOIN pg_catalog.pg_namespace AS tn ON tn.oid = t.relnamespace
+		JOIN pg_catalog.pg_am AS m ON m.oid = c.relam
+		WHERE c.relkind = 'i' AND c.relpersistence <> 't'
+		  AND n.nspname NOT LIKE 'pg\_%' AND n.nspname <> 'information_schema') AS x
+	LEFT JOIN judged AS h ON h.relation_name = x.index_name
+	LEFT JOIN judged AS failed ON failed.relation_name IS NULL
+	-- the column came with 16
+	LEFT JOIN LATERAL (
+		SELECT pg_catalog.to_jsonb(s) FROM pg_catalog.pg_stat_all_indexes AS s WHERE s.indexrelid = x.oid) AS u(seen) ON true
+	LEFT JOIN LATERAL (
+		SELECT CASE WHEN count(*) = count(s.stawidth) THEN sum((1 - s.stanullfrac) * s.stawidth) END
+		FROM pg_catalog.unnest(x.indkey::int2[]) WITH ORDINALITY AS k(attnum, ord)
+		-- an expression has its statistics at the index
+		LEFT JOIN pg_catalog.pg_statistic AS s
+			ON s.starelid = CASE k.attnum WHEN 0 THEN x.oid ELSE x.indrelid END
+			   AND s.staattnum = CASE k.attnum WHEN 0 THEN k.ord ELSE k.attnum END AND NOT s.stainherit) AS w(width) ON true
+	LEFT JOIN LATERAL (
+		SELECT CASE WHEN x.method <> 'btree' THEN NULL
+					WHEN x.reltuples = 0 THEN 1
+					WHEN x.reltuples > 0 AND x.relpages > 0 AND w.width IS NOT NULL
+					THEN 1 + pg_catalog.ceil(1.01 * x.reltuples::numeric / greatest(1, pg_catalog.floor(
+							 (x.block - 40) * coalesce((
+								SELECT p.option_value::numeric FROM pg_catalog.pg_options_to_table(x.reloptions) AS p
+								WHERE p.option_name = 'fillfactor'), 90) / 100
+							 / (12 + 8 * pg_catalog.ceil(w.width::numeric / 8))))) END) AS b(needed) ON true;
+COMMENT ON VIEW dbutil.index_health IS
+	'one row for each index of the current database: status (the worst of the checks on indexes) and findings (checks that warn, NULL: none; see dbutil.health), size in bytes and entries as of the last VACUUM or ANALYZE, bloat of a btree estimated from statistics (NULL: another method, or a column without statistics; dbutil.measure_bloat() measures), scans and rows since statistics were reset (last_scan from PostgreSQL 16 on)';
+GRANT SELECT ON dbutil.index_health TO PUBLIC;
+
+CREATE VIEW dbutil.sequence_health AS
+	SELECT j.object_name AS sequence_name, j.status, j.value AS used_percent,
+		   dbutil.health_sequence_position(c.oid) AS stands_at, q.seqincrement AS increment,
+		   q.seqmin AS min_value, q.seqmax AS max_value, q.seqtypid::regtype AS data_type,
+		   j.message, j.suggested_sql
+	FROM dbutil.health_judge('{sequences}') AS j
+	LEFT JOIN (pg_catalog.pg_sequence AS q
+			   JOIN pg_catalog.pg_class AS c ON c.oid = q.seqrelid
+			   JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace)
+		ON pg_catalog.format('%I.%I', n.nspname, c.relname) = j.object_name
+	WHERE j.object_name <> 'none';
+COMMENT ON VIEW dbutil.sequence_health IS
+	'one row for each sequence of the current database that can come to its end: how much of it is used (percent, of the column it feeds if that is narrower; NULL and status unknown: hidden from your role, or locked), where it stands, and how to widen it';
+GRANT SELECT ON dbutil.sequence_health TO PUBLIC;
+
+-- Connections by who made them, beside what limits them.
+CREATE VIEW dbutil.connection_health AS
+	WITH judged AS MATERIALIZED (
+		SELECT j.object_name, (ARRAY['critical', 'warn', 'unknown', 'ok'])[min(s.severity)] AS status,
+			   pg_catalog.array_agg(DISTINCT j.check_name) FILTER (WHERE s.severity <= 2) AS findings
+		FROM dbutil.health_judge('{sessions}') AS j
+		CROSS JOIN LATERAL (SELECT pg_catalog.array_position(ARRAY['critical', 'warn', 'unknown', 'ok'], j.status)) AS s(severity)
+		WHERE NOT j.silenced
+		GROUP BY j.object_name)
+	SELECT a.datname AS database, a.usename AS username, a.application_name,
+		   CASE WHEN a.hidden AND coalesce(h.status, 'ok') = 'ok' THEN 'unknown' ELSE coalesce(h.status, 'ok') END AS status, h.findings,
+		   a.connections,
+		   CASE WHEN NOT a.hidden THEN a.active END AS active,
+		   CASE WHEN NOT a.hidden THEN a.idle END AS idle,
+		   CASE WHEN NOT a.hidden THEN a.idle_in_transaction END AS idle_in_transaction,
+		   CASE WHEN NOT a.hidden THEN a.waiting_for_lock END AS waiting_for_lock,
+		   a.longest_transaction_s, a.longest_idle_in_transaction_s, a.oldest_connection_s,
+		   pg_catalog.round(100.0 * a.connections / pg_catalog.current_setting('max_connections')::integer, 1) AS percent_of_max,
+		   nullif(r.rolconnlimit, -1) AS role_limit, nullif(d.datconnlimit, -1) AS database_limit
+	FROM (
+		SELECT s.datid, s.usesysid, s.datname, s.usename, s.application_name, count(*) AS connections,
+			   pg_catalog.bool_or(s.state IS NULL) AS hidden,
+			   count(*) FILTER (WHERE s.state = 'active') AS active,
+			   count(*) FILTER (WHERE s.state = 'idle') AS idle,
+			   count(*) FILTER (WHERE s.state LIKE 'idle in transaction%') AS idle_in_transaction,
+			   count(*) FILTER (WHERE s.wait_event_type = 'Lock') AS waiting_for_lock,
+			   pg_catalog.round(max(extract(epoch FROM pg_catalog.clock_timestamp() - s.xact_start)), 1) AS longest_transaction_s,
+			   pg_catalog.round(max(extract(epoch FROM pg_catalog.clock_timestamp() - s.state_change))
+					 FILTER (WHERE s.state LIKE 'idle in transaction%'), 1) AS longest_idle_in_transaction_s,
+			   pg_catalog.round(max(extract(epoch FROM pg_catalog.clock_timestamp() - s.backend_start)), 1) AS oldest_connection_s
+		FROM pg_catalog.pg_stat_activity AS s
+		-- what kind of session it is, is hidden from others too; all of a database are clients' or workers'
+		WHERE s.datid IS NOT NULL AND coalesce(s.backend_type, 'client backend') = 'client backend'
+		GROUP BY s.datid, s.usesysid, s.datname, s.usename, s.application_name) AS a
+	LEFT JOIN pg_catalog.pg_database AS d ON d.oid = a.datid
+	LEFT JOIN pg_catalog.pg_roles AS r ON r.oid = a.usesysid
+	LEFT JOIN judged AS h ON h.object_name = pg_catalog.format('%s/%s/%s', a.datname, a.usename, a.application_name);
+COMMENT ON VIEW dbutil.connection_health IS
+	'connections to all databases, one row for each database, role and application: status (the worst of the checks on its sessions) and findings (checks that warn, NULL: none; see dbutil.health), how many are in which state, times in seconds of the longest, and the limits of the role and of the database (NULL: none). Where sessions of other roles are hidden from yours, states are NULL and status is unknown';
+GRANT SELECT ON dbutil.connection_health TO PUBLIC;
+
+-- Standbys, slots, subscriptions, and this server's own receiver.
+CREATE VIEW dbutil.replication_health AS
+	WITH judged AS MATERIALIZED (
+		SELECT j.object_name, j.check_name LIKE 'replication\_slots%' AS of_slot,
+			   (ARRAY['critical', 'warn', 'unknown', 'ok'])[min(s.severity)] AS status,
+			   pg_catalog.array_agg(DISTINCT j.check_name) FILTER (WHERE s.severity <= 2) AS findings
+		FROM dbutil.health_judge('{replication}') AS j
+		CROSS JOIN LATERAL (SELECT pg_catalog.array_position(ARRAY['critical', 'warn', 'unknown', 'ok'], j.status)) AS s(severity)
+		WHERE NOT j.silenced
+		GROUP BY 1, 2),
+	here AS MATERIALIZED (
+		SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn()
+					ELSE pg_catalog.pg_current_wal_lsn() END AS lsn),
+	seen AS (
+		SELECT 'standby' AS kind, r.application_name AS name, r.state, r.sync_state, r.pid,
+			   pg_catalog.pg_wal_lsn_diff(h.lsn, r.replay_lsn) AS lag_bytes, NULL::numeric AS kept_bytes,
+			   extract(epoch FROM r.write_lag) AS write_lag_s, extract(epoch FROM r.flush_lag) AS flush_lag_s,
+			   extract(epoch FROM r.replay_lag) AS replay_lag_s, r.state IS NULL AS hidden
+		FROM pg_catalog.pg_stat_replication AS r, here AS h
+		UNION ALL
+		SELECT s.slot_type || ' slot', s.slot_name, CASE WHEN s.active THEN 'active' ELSE 'inactive' END || coalesce(', WAL ' || s.wal_status, ''),
+			   NULL, s.active_pid, pg_catalog.pg_wal_lsn_diff(h.lsn, s.confirmed_flush_lsn), pg_catalog.pg_wal_lsn_diff(h.lsn, s.restart_lsn),
+			   NULL, NULL, NULL, false
+		FROM pg_catalog.pg_replication_slots AS s, here AS h
+		UNION ALL
+		SELECT 'receiver', 'server', w.status, NULL, w.pid,
+			   pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_last_wal_receive_lsn(), pg_catalog.pg_last_wal_replay_lsn()), NULL, NULL, NULL, NULL,
+			   w.pid IS NOT NULL AND w.status IS NULL
+		FROM (SELECT) AS one LEFT JOIN pg_catalog.pg_stat_wal_receiver AS w ON true
+		WHERE pg_catalog.pg_is_in_recovery()
+		UNION ALL
+		SELECT 'subscription', u.subname, CASE WHEN u.pid IS NULL THEN 'no worker' ELSE 'running' END, NULL, u.pid,
+			   pg_catalog.pg_wal_lsn_diff(u.received_lsn, u.latest_end_lsn), NULL, NULL, NULL, NULL, false
+		FROM pg_catalog.pg_stat_subscription AS u
+		WHERE u.relid IS NULL AND pg_catalog.to_jsonb(u) ->> 'leader_pid' IS NULL)
+	SELECT s.kind, s.name,
+		   CASE WHEN s.hidden AND coalesce(j.status, 'ok') = 'ok' THEN 'unknown' ELSE coalesce(j.status, 'ok') END AS status, j.findings,
+		   s.state, s.sync_state, s.pid, s.lag_bytes, s.kept_bytes, s.write_lag_s, s.flush_lag_s, s.replay_lag_s
+	FROM seen AS s
+	LEFT JOIN judged AS j
+		ON s.kind IN ('standby', 'receiver', 'physical slot', 'logical slot') AND j.object_name = s.name
+		   AND j.of_slot = (s.kind LIKE '% slot')
+		   AND (s.kind <> 'standby' OR j.object_name <> 'server' OR s.name = 'server');
+COMMENT ON VIEW dbutil.replication_health IS
+	'what replicates from and to this server: kind (standby: a walsender of this server, by application_name; physical slot, logical slot; receiver: this standby''s own; subscription of any database), status (the worst of the checks on it) and findings (checks that warn, NULL: none; see dbutil.health), lag_bytes (WAL not yet replayed there; for a slot not yet confirmed, for a receiver received and not replayed, for a subscription received and not reported), kept_bytes (WAL that the slot keeps), lags in seconds as the standby last told. Where it is hidden from your role, it is NULL and status is unknown';
+GRANT SELECT ON dbutil.replication_health TO PUBLIC;
+
+-- Bloat as it is, by reading the relation: pgstattuple does that.
+CREATE FUNCTION dbutil.measure_bloat(relation regclass, exact boolean DEFAULT false,
+	OUT method text, OUT size_bytes bigint, OUT dead_bytes bigint, OUT free_bytes bigint,
+	OUT bloat_bytes bigint, OUT bloat_percent numeric)
+	RETURNS record
+	LANGUAGE plpgsql VOLATILE STRICT
+	SET search_path = pg_catalog, pg_temp
+	AS $function$
+DECLARE
+	home name := (SELECT n.nspname FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace
+				  WHERE e.extname = 'pgstattuple');
+	kind "char";
+	access_method name;
+	fillfactor numeric;
+BEGIN
+	SELECT c.relkind, m.amname,
+		   coalesce((SELECT o.option_value::numeric FROM pg_options_to_table(c.reloptions) AS o WHERE o.option_name = 'fillfactor'),
+					CASE c.relkind WHEN 'i' THEN 90 ELSE 100 END) / 100
+	INTO kind, access_method, fillfactor
+	FROM pg_class AS c LEFT JOIN pg_am AS m ON m.oid = c.relam
+	WHERE c.oid = relation;
+	IF kind IS NULL THEN
+		RAISE EXCEPTION 'relation with OID % does not exist', relation::oid USING ERRCODE = 'undefined_table';
+	END IF;
+	IF NOT (kind IN ('r', 'm', 't') AND access_method = 'heap' OR kind = 'i' AND access_method = 'btree') THEN
+		RAISE EXCEPTION 'cannot measure the bloat of "%"', relation
+			USING ERRCODE = 'wrong_object_type',
+				  HINT = 'Name a table, a materialized view, or a btree index that has storage of its own; of a partitioned one name its partitions.';
+	END IF;
+	IF home IS NULL THEN
+		RAISE EXCEPTION 'measuring bloat needs the extension pgstattuple'
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+				  HINT = 'CREATE EXTENSION pgstattuple; dbutil.table_health and dbutil.index_health estimate without it.';
+	END IF;
+
+	-- The share that fillfactor leaves free on purpose is not bloat.
+	IF kind = 'i' THEN
+		method := 'pgstatindex';
+		EXECUTE format(
+			'SELECT s.index_size, (s.empty_pages + s.deleted_pages) * b.size,
+					(s.leaf_pages * b.size * (100 - least(s.avg_leaf_density, 100)) / 100)::bigint,
+					((s.empty_pages + s.deleted_pages) * b.size
+					 + s.leaf_pages * b.size * greatest(0, 1 - least(s.avg_leaf_density, 100) / 100 / $2))::bigint
+			 FROM %I.pgstatindex($1) AS s, (SELECT current_setting(''block_size'')::bigint) AS b(size)
+			 WHERE s.avg_leaf_density <> ''NaN'' OR s.leaf_pages = 0', home)
+		INTO size_bytes, dead_bytes, free_bytes, bloat_bytes USING relation, fillfactor;
+		-- without a leaf there is no density: nothing is stored
+		IF size_bytes IS NULL THEN
+			EXECUTE format('SELECT s.index_size, 0, 0, 0 FROM %I.pgstatindex($1) AS s', home)
+			INTO size_bytes, dead_bytes, free_bytes, bloat_bytes USING relation;
+		END IF;
+	ELSIF exact THEN
+		method := 'pgstattuple';
+		EXECUTE format('SELECT s.table_len, s.dead_tuple_len, s.free_space FROM %I.pgstattuple($1) AS s', home)
+		INTO size_bytes, dead_bytes, free_bytes USING relation;
+	ELSE
+		method := 'pgstattuple_approx';
+		EXECUTE format('SELECT s.table_len, s.dead_tuple_len, s.approx_free_space FROM %I.pgstattuple_approx($1) AS s', home)
+		INTO size_bytes, dead_bytes, free_bytes USING relation;
+	END IF;
+	IF kind <> 'i' THEN
+		bloat_bytes := greatest(0, dead_bytes + free_bytes - (1 - fillfactor) * size_bytes);
+	END IF;
+	bloat_percent := round(100.0 * bloat_bytes / nullif(size_bytes, 0), 1);
+END $function$;
+COMMENT ON FUNCTION dbutil.measure_bloat(regclass, boolean) IS
+	'bloat of one table, materialized view or btree index, measured by the extension pgstattuple, which reads it under a lock that stops neither reads nor writes: method (the function that measured), sizes in bytes: all, dead rows or pages, free room, and bloat_bytes: dead and free together but for what fillfactor leaves free. exact: read also the pages that the visibility map lets one skip (tables). Errors: 55000 pgstattuple is not installed here, 42809 a relation of another kind, 42501 no EXECUTE on pgstattuple''s functions (pg_stat_scan_tables has it)';
 
 -- enroll: an existing service under dbutil, without a change in its code
 --
