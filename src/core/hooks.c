@@ -28,6 +28,7 @@
 #include "core/events.h"
 #include "core/explained.h"
 #include "core/module.h"
+#include "core/planning.h"
 #include "core/shmem.h"
 #include "core/statement.h"
 #include "core/transaction.h"
@@ -36,17 +37,12 @@
 #include "access/parallel.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
-#include "optimizer/planner.h"
 #include "storage/proc.h"
 #include "storage/ipc.h"
 #include "tcop/utility.h"
 
-static const DbuModule *plan_module = NULL;
-static const bool *plan_times_setting = NULL;
-
 static shmem_request_hook_type prev_shmem_request = NULL;
 static shmem_startup_hook_type prev_shmem_startup = NULL;
-static planner_hook_type prev_planner = NULL;
 static ExecutorStart_hook_type prev_executor_start = NULL;
 static ExecutorRun_hook_type prev_executor_run = NULL;
 static ExecutorFinish_hook_type prev_executor_finish = NULL;
@@ -60,9 +56,6 @@ static emit_log_hook_type prev_emit_log = NULL;
 
 /* The current error was told as the end of a client's statement. */
 static bool error_told = false;
-
-/* Modules know of the client's statement that was planned and is to be run. */
-static bool client_told = false;
 
 /* ---------- statements ---------- */
 
@@ -103,12 +96,12 @@ abort_query(const DbuQuery *query)
 }
 
 /* In an error path, before anybody was asked whether he wants the statement. */
-static void
-abort_unasked(const DbuStatement *stmt)
+void
+dbu_abort_unasked(const DbuStatement *stmt)
 {
 	uint32		wanted;
 
-	client_told = false;
+	dbu_client_told = false;
 	(void) dbu_event_want(stmt, &wanted);
 	abort_statement(stmt, wanted);
 }
@@ -150,9 +143,9 @@ executor_start(QueryDesc *query_desc, int eflags)
 	depth = dbu_execution_depth();
 	if (depth == 0)
 	{
-		if (!client_told)
+		if (!dbu_client_told)
 			dbu_event_client(user);
-		client_told = false;
+		dbu_client_told = false;
 	}
 	begin_statement(depth, (uint64) query_desc->plannedstmt->queryId);
 	query = dbu_query_new();
@@ -170,7 +163,7 @@ executor_start(QueryDesc *query_desc, int eflags)
 	{
 		dbu_statement_nesting = outer;
 		if (!explain_only)
-			abort_unasked(&query->stmt);
+			dbu_abort_unasked(&query->stmt);
 		dbu_query_give_up(query);
 		PG_RE_THROW();
 	}
@@ -340,7 +333,7 @@ watch_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tree,
 	if (depth == 0)
 	{
 		dbu_event_client(stmt.user);
-		client_told = false;
+		dbu_client_told = false;
 	}
 	error_told = false;
 	if (dbu_command_counts(parsetree))
@@ -402,99 +395,6 @@ process_utility(PlannedStmt *pstmt, const char *query_string, bool read_only_tre
 	else
 		watch_utility(pstmt, query_string, read_only_tree, context, params,
 					  query_env, dest, qc);
-}
-
-/* ---------- planning ---------- */
-
-/* Plan req->query as if dbutil were not there. */
-PlannedStmt *
-dbu_plan_next(DbuPlanRequest *req)
-{
-	if (prev_planner)
-		return prev_planner(req->query, req->query_string,
-							req->cursor_options, req->bound_params);
-	return standard_planner(req->query, req->query_string,
-							req->cursor_options, req->bound_params);
-}
-
-/* In an error path: the planner has scribbled on the query, but not on these. */
-static void
-abort_planning(const DbuPlanRequest *req, Oid user)
-{
-	DbuStatement stmt = {
-		.query_id = (uint64) req->query->queryId,
-		.source_text = req->query_string,
-		.location = req->query->stmt_location,
-		.length = req->query->stmt_len,
-		.operation = req->query->commandType,
-		.utility_tag = T_Invalid,
-		.nesting = req->nesting,
-		.user = user,
-	};
-
-	/* its execution would have been the statement */
-	dbu_xact_count(req->nesting, stmt.query_id);
-	abort_unasked(&stmt);
-}
-
-/* Does a module want to know what planning takes? */
-static bool
-plan_times(void)
-{
-	return plan_times_setting != NULL && *plan_times_setting;
-}
-
-static PlannedStmt *
-plan(Query *parse, const char *query_string, int cursor_options,
-	 ParamListInfo bound_params)
-{
-	DbuPlanRequest req = {
-		.query = parse,
-		.query_string = query_string,
-		.cursor_options = cursor_options,
-		.bound_params = bound_params,
-		.seen_after = planner_hook != plan,
-	};
-	int			outer = dbu_statement_nesting;
-	PlannedStmt *result;
-	DbuUsageStart start;
-	bool		timed;
-	Oid			user;
-
-	if (!dbu_enabled || IsParallelWorker())
-		return dbu_plan_next(&req);
-
-	user = GetUserId();
-	req.nesting = dbu_planning_depth();
-	if (req.nesting == 0)
-	{
-		/* now, as planning may fail */
-		dbu_event_client(user);
-		client_told = true;
-	}
-	timed = plan_times();
-	if (timed)
-		dbu_usage_start(&start, DBU_WANT);
-
-	/* functions folded while planning run inside this statement */
-	dbu_statement_nesting = req.nesting + 1;
-	PG_TRY();
-	{
-		result = plan_module ? plan_module->plan(&req) : dbu_plan_next(&req);
-	}
-	PG_CATCH();
-	{
-		dbu_statement_nesting = outer;
-		abort_planning(&req, user);
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-	dbu_statement_nesting = outer;
-
-	dbu_explained_planned(&req, result);
-	if (timed || req.served)
-		dbu_planning_note(&req, (uint64) result->queryId, timed ? &start : NULL);
-	return result;
 }
 
 /* ---------- EXPLAIN ---------- */
@@ -581,25 +481,16 @@ dbu_hooks_install(void)
 		if (module->shmem_size != NULL && !dbu_preloaded && !module->without_shmem)
 			continue;
 		dbu_event_subscribe(module);
-		if (module->plan != NULL)
-		{
-			Assert(plan_module == NULL);
-			plan_module = module;
-		}
-		if (module->plan_times != NULL)
-		{
-			Assert(plan_times_setting == NULL);
-			plan_times_setting = module->plan_times;
-		}
+		dbu_planning_subscribe(module);
 		statements |= module->stmt_want != NULL;
 		transactions |= module->xact_end != NULL;
 	}
 
-	if (statements || transactions || plan_module != NULL)
+	if (statements || transactions || dbu_planning_wanted())
 	{
 		/* all of them: nesting tells a client's statement from a nested one */
-		prev_planner = planner_hook;
-		planner_hook = plan;
+		dbu_planning_install(planner_hook);
+		planner_hook = dbu_plan;
 		prev_executor_start = ExecutorStart_hook;
 		ExecutorStart_hook = executor_start;
 		prev_executor_run = ExecutorRun_hook;
@@ -611,7 +502,7 @@ dbu_hooks_install(void)
 		prev_process_utility = ProcessUtility_hook;
 		ProcessUtility_hook = process_utility;
 	}
-	if (plan_module != NULL)
+	if (dbu_planning_wanted())
 	{
 		prev_explain_one_query = ExplainOneQuery_hook;
 		ExplainOneQuery_hook = explain_one_query;

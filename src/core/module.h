@@ -211,7 +211,7 @@ extern bool dbu_enabled;		/* dbutil.enabled */
 extern bool dbu_preloaded;		/* loaded by shared_preload_libraries? */
 extern const char *dbu_service(void);	/* never NULL, never empty */
 
-/* hooks.c, statement.c */
+/* hooks.c, statement.c, planning.c */
 extern void dbu_hooks_install(void);
 extern int	dbu_nesting(void);	/* 0: not inside any statement */
 extern PlannedStmt *dbu_plan_next(DbuPlanRequest *req);

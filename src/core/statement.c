@@ -2,7 +2,7 @@
  *
  * statement.c
  *	  What is known of a statement from its beginning on: how deep it is
- *	  nested, who runs it, how long it was planned.
+ *	  nested, who runs it.
  *
  * The record of a QueryDesc (DbuQuery) is freed by a reset callback of its
  * es_query_cxt, whichever way the execution ends, so nothing is to be done in
@@ -11,14 +11,10 @@
  * search, none to keep right.  A few records are static: what is allocated
  * there for each statement can be what needs another block of memory.
  *
- * What planning took is held back until an execution of the same statement at
- * the same depth begins.  Several are, as all portals may be bound before the
- * first is run.  Where it is not measured and no module planned, there is
- * nothing to hold back.
- *
  *-------------------------------------------------------------------------
  */
 #include "core/compat.h"
+#include "core/planning.h"
 #include "core/statement.h"
 
 #include "miscadmin.h"
@@ -147,70 +143,4 @@ dbu_query_of(QueryDesc *query_desc)
 	while (callback != NULL && callback->func != release)
 		callback = callback->next;
 	return callback ? callback->arg : NULL;
-}
-
-/* ---------- planning ---------- */
-
-#define MAX_PLANNED 8
-
-typedef struct Planning
-{
-	uint64		query_id;		/* 0: free */
-	int			nesting;
-	bool		served;
-	bool		timed;			/* then: */
-	double		ms;
-	BufferUsage buffers;
-	WalUsage	wal;
-} Planning;
-
-static Planning planned[MAX_PLANNED];
-static int	last_planned = 0;
-static int	nplanned = 0;		/* those in use */
-
-/* Hold it back; the oldest gives way. start: NULL when it was not measured. */
-void
-dbu_planning_note(const DbuPlanRequest *req, uint64 query_id, const DbuUsageStart *start)
-{
-	DbuStatement used = {0};
-	Planning *p;
-
-	if (query_id == 0)
-		return;
-	last_planned = (last_planned + 1) % MAX_PLANNED;
-	p = &planned[last_planned];
-	if (p->query_id == 0)
-		nplanned++;
-	if (start != NULL)
-		dbu_usage_stop(start, DBU_WANT, &used);
-	p->query_id = query_id;
-	p->nesting = req->nesting;
-	p->served = req->served;
-	p->timed = start != NULL;
-	p->ms = used.exec_ms;
-	p->buffers = used.buffers;
-	p->wal = used.wal;
-}
-
-/* The planning of a statement that begins, if it was not planned before. */
-void
-dbu_planning_take(DbuStatement *stmt)
-{
-	if (nplanned == 0 || stmt->query_id == 0)
-		return;
-	for (int back = 0; back < MAX_PLANNED; back++)
-	{
-		Planning *p = &planned[(last_planned + MAX_PLANNED - back) % MAX_PLANNED];
-
-		if (p->query_id != stmt->query_id || p->nesting != stmt->nesting)
-			continue;
-		stmt->planned = p->timed;
-		stmt->plan_ms = p->ms;
-		stmt->plan_served = p->served;
-		stmt->buffers = p->buffers;
-		stmt->wal = p->wal;
-		p->query_id = 0;
-		nplanned--;
-		return;
-	}
 }

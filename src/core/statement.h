@@ -2,7 +2,7 @@
  *
  * statement.h
  *	  What is known of a statement from its beginning on: how deep it is
- *	  nested, who runs it, how long it was planned.
+ *	  nested, who runs it.
  *
  *-------------------------------------------------------------------------
  */
@@ -30,7 +30,7 @@ typedef struct DbuQuery
 	DbuStatement stmt;			/* adds up over all ExecutorRun calls */
 } DbuQuery;
 
-/* Levels of statements that are running; hooks.c saves and restores it. */
+/* Levels of statements that are running; hooks.c and planning.c save and restore it. */
 extern int	dbu_statement_nesting;
 
 extern int	dbu_planning_depth(void);
@@ -40,9 +40,5 @@ extern DbuQuery *dbu_query_new(void);
 extern void dbu_query_keep(DbuQuery *query);
 extern void dbu_query_give_up(DbuQuery *query);
 extern DbuQuery *dbu_query_of(QueryDesc *query_desc);
-
-extern void dbu_planning_note(const DbuPlanRequest *req, uint64 query_id,
-							  const DbuUsageStart *start);
-extern void dbu_planning_take(DbuStatement *stmt);
 
 #endif							/* DBU_CORE_STATEMENT_H */

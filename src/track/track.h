@@ -52,6 +52,13 @@ typedef struct StatementKey
 	int32		toplevel;
 } StatementKey;
 
+static inline bool
+dbu_track_same_statement(const StatementKey *a, const StatementKey *b)
+{
+	return a->query_id == b->query_id && a->database == b->database &&
+		a->username == b->username && a->service == b->service && a->toplevel == b->toplevel;
+}
+
 /* Times of executions or of plannings, milliseconds. */
 typedef struct DbuTimes
 {
@@ -326,6 +333,9 @@ extern void dbu_track_make_key(StatementKey *key, const DbuStatement *stmt);
 extern void dbu_track_make_client_key(StatementKey *key, Oid user);
 extern void dbu_track_count_errors(StatementKey *key, CmdType operation, int64 errors,
 								   int sqlstate, const DbuTrackSource *source);
+
+/* statement_table.c */
+extern int32 dbu_track_search_statement(const StatementKey *key);
 extern StatementEntry *dbu_track_add_statement(const StatementKey *key);
 extern void dbu_track_list_statement(StatementEntry *entry);
 extern void dbu_track_clear_statement(StatementEntry *entry, TimestampTz now);
