@@ -85,7 +85,7 @@ dump_objects()
 	about_members "$1" objects.sql -v full="$2"
 }
 
-# dump_client: libdbpool's exported symbols and its public header without
+# dump_client: libdbpool's exported symbols and its public headers without
 # comments, one declaration a line.
 dump_client()
 {
@@ -100,8 +100,8 @@ dump_client()
 	[ -n "$so" ] || die "the client library's build made no libdbpool.so in $lib"
 	nm -D --defined-only "$so" | awk '$2 ~ /^[TDBRWVi]$/ { print "symbol " $3 }' |
 		sed 's/@.*//' | sort -u
-	# the header's own macros, then its declarations with those expanded
-	sed '/^[[:space:]]*#[[:space:]]*include/d' "$header" >"$lib/header.h"
+	# the headers' own macros, then their declarations with those expanded
+	sed '/^[[:space:]]*#[[:space:]]*include/d' "$header" "${header%.h}"_*.h >"$lib/header.h"
 	gcc -E -dM -x c "$lib/header.h" | grep -iE '^#define dbpool_' | sort
 	gcc -E -P -x c "$lib/header.h" | awk '
 		{ line = line " " $0

@@ -56,7 +56,9 @@ extern "C"
 	X(EQUERY, 13, "the server reported an error") \
 	X(ELEAKED, 14, "leases were not released") \
 	X(EEND, 15, "no more entries") \
-	X(EABORTED, 16, "the transaction was rolled back")
+	X(EABORTED, 16, "the transaction was rolled back") \
+	X(EUNRESOLVED, 17, "what became of the transaction cannot be told") \
+	X(EDONE, 18, "a transaction with this key has committed")
 
 enum
 {
@@ -133,6 +135,28 @@ typedef struct dbpool_params
 /* dbpool_session.flags */
 #define DBPOOL_TX_IDEMPOTENT 0x1u /* to do it twice does no harm: dbpool_transaction
 								   * may repeat it also after DBPOOL_UNKNOWN */
+#define DBPOOL_TX_TRACK 0x2u	  /* ask for the ticket before COMMIT: one more round trip */
+
+/*
+ * By what dbpool_resolve (dbpool_outcome.h) finds a transaction.  A value, which may be
+ * copied and stored; read nothing but tracked (0 = it is empty) and xid (0 = the
+ * transaction had written nothing).
+ */
+typedef struct dbpool_ticket
+{
+	size_t	 size; /* sizeof(dbpool_ticket) */
+	uint64_t xid;
+	uint64_t system_id;
+	int64_t	 stats_reset_us;
+	uint32_t timeline;
+	uint32_t tracked;
+} dbpool_ticket;
+
+#define DBPOOL_TICKET_INIT {sizeof(dbpool_ticket), 0, 0, 0, 0, 0}
+
+/* dbpool_session.keyed, by dbpool_session_key (dbpool_outcome.h) */
+#define DBPOOL_KEY_WRITTEN 1
+#define DBPOOL_KEY_FOUND 2
 
 /*
  * A transaction on a connection of its own, on the caller's stack:
@@ -149,6 +173,9 @@ typedef struct dbpool_session
 	int64_t		 deadline; /* of the whole transaction: pass it to dbpool_exec */
 	dbpool_lease lease;	   /* for dbpool_exec and dbpool_conn; do not release it */
 	uint32_t	 attempts; /* how often it began */
+	int			 keyed;	   /* DBPOOL_KEY_*, 0 = it has no key */
+	dbpool_ticket ticket;  /* with DBPOOL_TX_TRACK, from before COMMIT was sent; after
+							* several attempts that of the one that is unknown */
 } dbpool_session;
 
 /*
@@ -243,11 +270,11 @@ typedef struct dbpool_lease_info
 #ifdef __cplusplus
 #define DBPOOL_STATS_INIT {sizeof(dbpool_stats)}
 #define DBPOOL_LEASE_INFO_INIT {sizeof(dbpool_lease_info)}
-#define DBPOOL_SESSION_INIT {sizeof(dbpool_session), 0, 0, NULL, 0, DBPOOL_LEASE_INIT, 0}
+#define DBPOOL_SESSION_INIT {sizeof(dbpool_session), 0, 0, NULL, 0, DBPOOL_LEASE_INIT, 0, 0, DBPOOL_TICKET_INIT}
 #else
 #define DBPOOL_STATS_INIT {.size = sizeof(dbpool_stats)}
 #define DBPOOL_LEASE_INFO_INIT {.size = sizeof(dbpool_lease_info)}
-#define DBPOOL_SESSION_INIT {.size = sizeof(dbpool_session), .lease = DBPOOL_LEASE_INIT}
+#define DBPOOL_SESSION_INIT {.size = sizeof(dbpool_session), .lease = DBPOOL_LEASE_INIT, .ticket = DBPOOL_TICKET_INIT}
 #endif
 
 /* ---- deadlines ---- */

@@ -498,6 +498,10 @@ dbpool__run_status dbpool__statement_run(dbpool_pool *pool, dbpool__slot *slot, 
 										 dbpool__run_note *note, PGresult **res);
 void dbpool__statements_note(dbpool_pool *pool, dbpool__slot *slot);
 
+/* resolve.c */
+int dbpool__ticket_fill(dbpool_lease lease, int64_t deadline, dbpool_ticket *ticket,
+						dbpool_error *err);
+
 /* ---- threads ---- */
 
 void *dbpool__worker_main(void *arg);	   /* worker.c */

@@ -106,6 +106,8 @@ begin(dbpool_pool *pool, int64_t acquire_deadline, dbpool_session *s, bool *lost
 	int			code;
 
 	*lost = false;
+	s->keyed = 0;
+	s->ticket = (dbpool_ticket) DBPOOL_TICKET_INIT;
 	code = dbpool_acquire_at(pool, acquire_deadline, &s->lease, err, file, line);
 	if (code != DBPOOL_OK)
 		return code;
@@ -230,6 +232,20 @@ commit(dbpool_session *s, const view *v, int *fate, dbpool_error *err)
 		return dbpool__fail(err, DBPOOL_EINVAL, v->commits > 0 ? DBPOOL_OUTCOME_UNKNOWN : 0, NULL,
 							"a statement had ended the transaction before its commit");
 	}
+	if ((s->flags & DBPOOL_TX_TRACK) != 0)
+	{
+		code = dbpool__ticket_fill(s->lease, s->deadline, &s->ticket, err);
+		if (code != DBPOOL_OK)
+		{
+			if (code == DBPOOL_EBUSY)
+				*fate = DBPOOL_OPEN;
+			else if (code == DBPOOL_EFORK)
+				*fate = DBPOOL_UNKNOWN;
+			/* COMMIT was not sent */
+			err->flags &= ~DBPOOL_OUTCOME_UNKNOWN;
+			return code;
+		}
+	}
 	if (conn != NULL)
 	{
 		notices.receiver = PQsetNoticeReceiver(conn, NULL, NULL);
@@ -351,7 +367,8 @@ attempt(dbpool_pool *pool, int64_t acquire_deadline, dbpool_session *s, dbpool_t
 	if (s->fate == DBPOOL_UNKNOWN)
 	{
 		err->flags |= DBPOOL_OUTCOME_UNKNOWN;
-		*again = (s->flags & DBPOOL_TX_IDEMPOTENT) != 0 && v.commits == 0;
+		*again = v.commits == 0 &&
+			((s->flags & DBPOOL_TX_IDEMPOTENT) != 0 || s->keyed == DBPOOL_KEY_WRITTEN);
 	}
 	else if (s->fate == DBPOOL_ABORTED)
 	{
@@ -377,7 +394,8 @@ dbpool_transaction_at(dbpool_pool *pool, int64_t deadline, dbpool_session *sessi
 	dbpool_error   own = DBPOOL_ERROR_INIT;
 	dbpool_session *s = session != NULL ? session : &own_session;
 	int64_t		   acquire_deadline;
-	bool		   unknown = false;
+	dbpool_ticket  ticket = DBPOOL_TICKET_INIT;
+	uint32_t	   unknown = 0;
 	int			   code;
 
 	if (!dbpool__error_ok(err))
@@ -393,7 +411,11 @@ dbpool_transaction_at(dbpool_pool *pool, int64_t deadline, dbpool_session *sessi
 		int	 wait;
 
 		code = attempt(pool, acquire_deadline, s, fn, arg, &again, &own, file, line);
-		unknown |= s->fate == DBPOOL_UNKNOWN;
+		if (s->fate == DBPOOL_UNKNOWN)
+		{
+			unknown++;
+			ticket = s->ticket;
+		}
 		if (code == 0 || !again)
 			break;
 		wait = dbpool__retry_wait(pool, s->attempts, s->deadline, &own);
@@ -408,9 +430,17 @@ dbpool_transaction_at(dbpool_pool *pool, int64_t deadline, dbpool_session *sessi
 			code = wait;
 		break;
 	}
-	/* an earlier attempt of an idempotent one may have been it */
-	if (unknown && s->fate != DBPOOL_COMMITTED)
+	if (code == DBPOOL_EDONE && s->keyed == DBPOOL_KEY_FOUND && s->fate == DBPOOL_ABORTED)
 	{
+		/* by an earlier attempt, or another caller's: this one has added nothing */
+		s->fate = DBPOOL_COMMITTED;
+		own.flags = 0;
+	}
+	/* an earlier attempt of an idempotent one may have been it */
+	if (unknown > 0 && s->fate != DBPOOL_COMMITTED)
+	{
+		/* one ticket cannot say which of several it was */
+		s->ticket = unknown == 1 ? ticket : (dbpool_ticket) DBPOOL_TICKET_INIT;
 		s->fate = DBPOOL_UNKNOWN;
 		own.flags = (own.flags & ~(DBPOOL_TX_ABORTED | DBPOOL_NOT_SENT)) | DBPOOL_OUTCOME_UNKNOWN;
 	}

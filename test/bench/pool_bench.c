@@ -6,10 +6,11 @@
  *	pool_bench SIDE WORKLOAD THREADS CONNECTIONS SECONDS DSN
  *
  * SIDE is raw (each thread holds a connection of its own, plain libpq), dbpool,
- * exec (libdbpool's dbpool_exec with its statement cache, for prepared), zdb (libzdb;
- * DSN is then its URL) or connect (a connection for each query).
+ * exec (libdbpool's dbpool_exec with its statement cache, for prepared), track (for
+ * write: with DBPOOL_TX_TRACK), zdb (libzdb; DSN is then its URL) or connect (a
+ * connection for each query).
  * WORKLOAD is pair (acquire + release), select (PQexec of `select 1`) or prepared
- * (PQexecPrepared of it).  Prints
+ * (PQexecPrepared of it) or write (a transaction that inserts a row).  Prints
  *
  *	operations failures seconds jain
  *
@@ -40,6 +41,7 @@ typedef enum
 	RAW,
 	DBPOOL,
 	EXEC,
+	TRACK,
 	ZDB,
 	CONNECT
 } side_kind;
@@ -48,7 +50,8 @@ typedef enum
 {
 	PAIR,
 	SELECT,
-	PREPARED
+	PREPARED,
+	WRITE
 } workload_kind;
 
 typedef struct worker
@@ -96,12 +99,23 @@ connect_raw(void)
 	return conn;
 }
 
+#define INSERT_SQL "insert into bench values (1)"
+
 static bool
 run_on(PGconn *conn)
 {
 	PGresult *result;
 	bool	  ok;
 
+	if (workload == WRITE)
+	{
+		PQclear(PQexec(conn, "BEGIN"));
+		PQclear(PQexec(conn, INSERT_SQL));
+		result = PQexec(conn, "COMMIT");
+		ok = strcmp(PQcmdStatus(result), "COMMIT") == 0;
+		PQclear(result);
+		return ok;
+	}
 	if (workload == PREPARED)
 	{
 		int fd = PQsocket(conn);
@@ -136,11 +150,31 @@ exec_on(dbpool_lease lease)
 }
 
 static bool
+write_by_dbpool(void)
+{
+	dbpool_session s = DBPOOL_SESSION_INIT;
+	PGresult	  *result;
+
+	s.flags = side == TRACK ? DBPOOL_TX_TRACK : 0;
+	if (dbpool_session_begin(pool, DBPOOL_DEADLINE_DEFAULT, &s, NULL) != DBPOOL_OK)
+		return false;
+	if (dbpool_exec(s.lease, s.deadline, INSERT_SQL, NULL, &result, NULL) != DBPOOL_OK)
+	{
+		dbpool_session_end(&s);
+		return false;
+	}
+	PQclear(result);
+	return dbpool_session_commit(&s, NULL) == DBPOOL_OK;
+}
+
+static bool
 by_dbpool(void)
 {
 	dbpool_lease lease = DBPOOL_LEASE_INIT;
 	bool		 ok = true;
 
+	if (workload == WRITE)
+		return write_by_dbpool();
 	if (dbpool_acquire(pool, DBPOOL_DEADLINE_DEFAULT, &lease, NULL) != DBPOOL_OK)
 		return false;
 	if (side == EXEC)
@@ -230,6 +264,7 @@ work(void *arg)
 				break;
 			case DBPOOL:
 			case EXEC:
+			case TRACK:
 				ok = by_dbpool();
 				break;
 			case ZDB:
@@ -291,8 +326,8 @@ number(const char *text, int least)
 int
 main(int argc, char **argv)
 {
-	static const char *const sides[] = {"raw", "dbpool", "exec", "zdb", "connect"};
-	static const char *const workloads[] = {"pair", "select", "prepared"};
+	static const char *const sides[] = {"raw", "dbpool", "exec", "track", "zdb", "connect"};
+	static const char *const workloads[] = {"pair", "select", "prepared", "write"};
 	pthread_attr_t	attr;
 	worker		   *workers;
 	int				threads;
@@ -306,23 +341,25 @@ main(int argc, char **argv)
 
 	if (argc != 7)
 		die("usage", "pool_bench SIDE WORKLOAD THREADS CONNECTIONS SECONDS DSN");
-	side = (side_kind) find(argv[1], sides, 5);
-	workload = (workload_kind) find(argv[2], workloads, 3);
+	side = (side_kind) find(argv[1], sides, 6);
+	workload = (workload_kind) find(argv[2], workloads, 4);
 	threads = number(argv[3], 1);
 	connections = number(argv[4], 1);
 	length = strtod(argv[5], NULL);
 	dsn = argv[6];
 	if (workload == PAIR && (side == RAW || side == CONNECT))
 		die("pair", "there is nothing to acquire");
-	if (workload == PREPARED && (side == ZDB || side == CONNECT))
-		die("prepared", "not for this side");
+	if (workload >= PREPARED && (side == ZDB || side == CONNECT))
+		die(argv[2], "not for this side");
 
 	if (side == RAW && threads > connections)
 		threads = connections;
 	if (side == EXEC && workload != PREPARED)
 		die("exec", "only for prepared");
+	if (side == TRACK && workload != WRITE)
+		die("track", "only for write");
 
-	if (side == DBPOOL || side == EXEC)
+	if (side == DBPOOL || side == EXEC || side == TRACK)
 		start_dbpool(argv[4]);
 	if (side == ZDB)
 		start_zdb(connections);

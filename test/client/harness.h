@@ -68,7 +68,7 @@ char *lease_text(dbpool_lease lease, const char *sql, char *buffer, size_t size)
 
 void	sleep_ms(int ms);
 int64_t now_ms(void);
-void	server(const char *action); /* "stop" or "start" */
+void	server(const char *action); /* an action of server.sh */
 const char *dsn(void);
 
 #endif /* HARNESS_H */

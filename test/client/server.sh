@@ -3,7 +3,8 @@
 #
 #   server.sh run BINDIR COMMAND...   make one in a temporary folder, run the
 #                                     command, end and remove the server
-#   server.sh stop|start DIR          used by the tests, DIR = $DBPOOL_TEST_DIR
+#   server.sh stop|stop_fast|start DIR   used by the tests, DIR = $DBPOOL_TEST_DIR;
+#                                     stop is a crash, stop_fast is none
 #
 # Unix socket only.  As root the server alone runs as the user postgres.  Ends
 # nothing but the server whose data folder it made.
@@ -70,5 +71,6 @@ case $action in
 	run) run "$@" ;;
 	start) start "$@" ;;
 	stop) stop "$@" ;;
+	stop_fast) stop "$@" fast ;;
 	*) echo "server.sh: unknown action $action" >&2; exit 2 ;;
 esac

@@ -25,7 +25,7 @@ exports_match_header()
 {
 	nm -D --defined-only "$BUILD/libdbpool.so" | awk '$2 != "A" { print $3 }' | sed 's/@.*//' |
 		sort > "$tmp/exported"
-	sed -n 's/^\(.*[ *]\)\{0,1\}\(dbpool_[a-z0-9_]*\)(.*/\2/p' "$LIBSRC/dbpool.h" |
+	sed -n 's/^\(.*[ *]\)\{0,1\}\(dbpool_[a-z0-9_]*\)(.*/\2/p' "$LIBSRC"/dbpool*.h |
 		grep -vxE 'dbpool_(acquire|session_begin|transaction)' | sort -u > "$tmp/declared"
 	test -s "$tmp/declared" && diff "$tmp/declared" "$tmp/exported"
 }
