@@ -1,14 +1,15 @@
 #!/bin/bash
 # check.sh: the one test command (`make check`): regress, isolation, TAP,
-# client, python, surface and upgrade tests against private servers, with nothing
-# installed into the system and nothing run as root.
+# client, python, cli, surface and upgrade tests against private servers, with
+# nothing installed into the system and nothing run as root.
 #
 #   make check                       everything
 #   make check TESTS="bulk_insert"   only these: a file of sql/ or
 #                                    test/isolation/specs/ or test/t/ (with or
 #                                    without its ending), a program of
-#                                    test/client/ or test/python/, `client`,
-#                                    `python`, `surface`, `upgrade` or `demo`
+#                                    test/client/, test/python/ or test/cli/,
+#                                    `client`, `python`, `cli`, `surface`,
+#                                    `upgrade` or `demo`
 #
 # For tools/assert.sh, DBUTIL_COPT holds more options for the compiler, and
 # DBUTIL_TEST_CONF lines for the configuration of every test's server.
@@ -39,6 +40,7 @@ ISOLATION=()
 TAP=()
 CLIENT=()
 PYTHON=()
+CLI=()
 SURFACE=()
 DEMO=
 
@@ -58,16 +60,18 @@ names()
 # select_tests: fills the lists above from TESTS, or with everything.
 select_tests()
 {
-	local name found base all_client all_python
+	local name found base all_client all_python all_cli
 
 	mapfile -t all_client < <(names test/client .c | grep '^test_' || true)
 	mapfile -t all_python < <(names test/python .py | grep '^test_' || true)
+	mapfile -t all_cli < <(names test/cli .pl)
 	if [ -z "${TESTS:-}" ]; then
 		mapfile -t REGRESS < <(names sql .sql)
 		mapfile -t ISOLATION < <(names test/isolation/specs .spec)
 		mapfile -t TAP < <(names test/t .pl)
 		[ ! -f "$DBUTIL_ROOT/test/client/Makefile" ] || CLIENT=(all)
 		PYTHON=("${all_python[@]}")
+		CLI=("${all_cli[@]}")
 		SURFACE=(surface upgrade)
 		DEMO=1
 		return 0
@@ -80,15 +84,17 @@ select_tests()
 		[ ! -f "$DBUTIL_ROOT/test/isolation/specs/$base.spec" ] || { ISOLATION+=("$base"); found=1; }
 		[ ! -f "$DBUTIL_ROOT/test/t/$base.pl" ] || { TAP+=("$base"); found=1; }
 		case " ${all_client[*]} " in *" $base "*) CLIENT+=("$base"); found=1 ;; esac
+		case " ${all_cli[*]} " in *" $base "*) CLI+=("$base"); found=1 ;; esac
 		case " ${all_python[*]} " in *" $base "*) PYTHON+=("$base"); found=1 ;; esac
 		case $base in
 			client) CLIENT=(all); found=1 ;;
 			python) PYTHON=("${all_python[@]}"); found=1 ;;
+			cli) CLI=("${all_cli[@]}"); found=1 ;;
 			surface | upgrade) SURFACE+=("$base"); found=1 ;;
 			demo) DEMO=1; found=1 ;;
 		esac
 		[ -n "$found" ] ||
-			die "no test is called '$name': look in sql/, test/isolation/specs/, test/t/, test/client/ and test/python/"
+			die "no test is called '$name': look in sql/, test/isolation/specs/, test/t/, test/client/, test/python/ and test/cli/"
 	done
 }
 
@@ -193,21 +199,32 @@ pg_regress_kind()
 	crashes "$kind" "$out/log"
 }
 
-# tap_file NAME: one file of test/t, for itself, so that its results are its
-# own and a broken one does not hide another.
+# tap_file KIND FOLDER NAME: one file of test/t or test/cli, for itself, so that
+# its results are its own and a broken one does not hide another.
 tap_file()
 {
-	local name=$1 dir=$OUT/tap/$1 status=0 start=$SECONDS
+	local kind=$1 folder=$SRC/$2 name=$3 dir=$OUT/$1/$3 status=0 start=$SECONDS
 
 	give "$dir"
 	limited env -C "$SRC" PATH="$PG_BINDIR:$PATH" TESTDIR="$dir" \
 		TESTDATADIR="$dir/tmp_check" TESTLOGDIR="$dir/tmp_check/log" \
 		PG_REGRESS="$PG_TOOLS/regress/pg_regress" PGPORT=65432 \
 		TEMP_CONFIG="$OUT/stage.conf" \
-		perl -I "$PG_TOOLS/perl" -I "$SRC/test/t" "$SRC/test/t/$name.pl" \
+		DBUTIL_CLI="$WORK/cli/dbutil" \
+		perl -I "$PG_TOOLS/perl" -I "$SRC/test/t" -I "$folder" "$folder/$name.pl" \
 		>"$dir.out" 2>"$dir.err" || status=$?
 	stop_servers "$dir"
-	count "tap $name" "$dir.out" "$status" "$dir.err" "$((SECONDS - start)) s"
+	count "$kind $name" "$dir.out" "$status" "$dir.err" "$((SECONDS - start)) s"
+}
+
+# build_cli: the dbutil command that the tests of test/cli run.
+build_cli()
+{
+	local log=$OUT/cli.build
+
+	give "$WORK/cli"
+	run_child as_user make -s -C "$SRC/src/cli" BUILD="$WORK/cli" PG_CONFIG="$PG_CONFIG" \
+		>"$log" 2>&1 || { tail -n 40 "$log"; die "the build of src/cli failed"; }
 }
 
 # client_tests NAME...: test/client's own make; `all` stands for every one.
@@ -297,10 +314,14 @@ chmod 644 "$OUT"/*.conf
 [ ${#ISOLATION[@]} = 0 ] || pg_regress_kind isolation "$PG_TOOLS/isolation/pg_isolation_regress" \
 	"$SRC/test/isolation" ISOLATION_OPTS "${ISOLATION[@]}"
 for name in "${TAP[@]+"${TAP[@]}"}"; do
-	tap_file "$name"
+	tap_file tap test/t "$name"
 done
 [ ${#CLIENT[@]} = 0 ] || client_tests "${CLIENT[@]}"
 [ ${#PYTHON[@]} = 0 ] || python_tests "${PYTHON[@]}"
+[ ${#CLI[@]} = 0 ] || build_cli
+for name in "${CLI[@]+"${CLI[@]}"}"; do
+	tap_file cli test/cli "$name"
+done
 for name in "${SURFACE[@]+"${SURFACE[@]}"}"; do
 	surface_tests "$name"
 done

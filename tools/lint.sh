@@ -86,6 +86,8 @@ build_client()
 {
 	as_user make -s -j2 -C "$SRC/src/client" BUILD="$DIR/client" PG_CONFIG="$PG_CONFIG" \
 		CFLAGS='-O2 -g -Wall -Wextra -Werror'
+	as_user make -s -j2 -C "$SRC/src/cli" BUILD="$DIR/cli" PG_CONFIG="$PG_CONFIG" \
+		CFLAGS='-O2 -g -Wall -Wextra -Werror'
 }
 
 # each FILES COMMAND...: runs it for each file, two at a time.
