@@ -11,6 +11,7 @@
  *		key.c		the key: its columns, operators, index -> DbuKey
  *		rows.c		array elements -> Datums of the target's column types
  *		json.c		the same for jsonb
+ *		json_scalar.c	one value of it, where that is all there is to it
  *		feed.c		NULL keys, order, duplicates, slices -> DbuBatch
  *		shape.c		which columns, and which of them a row supplies -> DbuShape
  *		unite.c		one statement for rows that supply different columns

@@ -3,14 +3,16 @@
  * json.c
  *	  Rows from jsonb: an array of objects; for keys also an array of scalars.
  *
- * Values are converted by PostgreSQL's own jsonb_populate_record, called for
- * each object with a record that has the columns of the target: arrays,
- * composites, domains and json columns come out as they do there.  Which keys
- * an object has is what only we look at: an absent one is not a null.
+ * Values come out as PostgreSQL's own jsonb_populate_record has them.  It is
+ * called for each object that has a value for an array, composite type or
+ * domain, with a record that has the columns of the target; where there are
+ * only scalars, json_scalar.c does the same without records.  Which keys an
+ * object has is what only we look at: an absent one is not a null.
  *
  *-------------------------------------------------------------------------
  */
 #include "bulk/bulk.h"
+#include "bulk/json.h"
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
@@ -18,8 +20,16 @@
 #include "nodes/makefuncs.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
-#include "utils/jsonb.h"
 #include "utils/memutils.h"
+
+/* A column of the call, and the object's value for it. */
+typedef struct JsonColumn
+{
+	int			name_length;
+	DbuJsonScalar scalar;
+	bool		present;
+	JsonbValue	value;			/* if present */
+} JsonColumn;
 
 typedef struct JsonSource
 {
@@ -31,6 +41,9 @@ typedef struct JsonSource
 	MemoryContext row_mcxt;
 	JsonbValue	element;		/* the one being read */
 	bool		ignores_others;	/* keys outside the columns chosen are not read */
+	JsonColumn *columns;		/* by position */
+	int		   *order;			/* positions of the last object's keys, as it had them */
+	bool		only_scalars;	/* the object has values for columns of no other types */
 } JsonSource;
 
 static void
@@ -53,44 +66,78 @@ error_element(const DbuBulkCall *call, int64 ord)
 			 errhint("Give rows as [{\"column\": value, ...}, ...].")));
 }
 
-/* Which of the call's columns has the object, and does it have others? */
-static Bitmapset *
-keys_present(JsonSource *source, JsonbContainer *object, int64 ord)
+static void
+error_unknown_key(JsonSource *source, const JsonbValue *key, int64 ord)
 {
 	DbuBulkCall *call = source->pub.call;
+	char	   *name = pnstrdup(key->val.string.val, key->val.string.len);
+
+	if (dbu_bulk_target_find(call->target, name) == NULL)
+		dbu_bulk_error_unknown(call->target, name,
+							   psprintf("\"%s\" of row " INT64_FORMAT, name, ord));
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("\"%s\" of key " INT64_FORMAT " is not part of the key", name, ord),
+			 errhint("Give the key columns only, or name the others in the parameter \"key\".")));
+}
+
+static bool
+is_column(const JsonSource *source, int position, const JsonbValue *key)
+{
+	return source->columns[position].name_length == key->val.string.len &&
+		memcmp(source->pub.call->columns[position]->name, key->val.string.val, key->val.string.len) == 0;
+}
+
+/* The position of the nth known key of an object, -1: it is not known. Objects are often alike. */
+static int
+find_column(JsonSource *source, int n, const JsonbValue *key)
+{
+	int			ncolumns = source->pub.call->ncolumns;
+
+	if (n < ncolumns && is_column(source, source->order[n], key))
+		return source->order[n];
+	for (int position = 0; position < ncolumns; position++)
+	{
+		if (is_column(source, position, key))
+		{
+			source->order[n] = position;
+			return position;
+		}
+	}
+	return -1;
+}
+
+/* Which of the call's columns has the object, and does it have others? */
+static Bitmapset *
+find_values(JsonSource *source, JsonbContainer *object, int64 ord)
+{
 	JsonbIterator *it = JsonbIteratorInit(object);
 	JsonbIteratorToken token;
-	JsonbValue	value;
+	JsonbValue	key;
 	Bitmapset  *present = NULL;
+	int			n = 0;
 
-	while ((token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE)
+	for (int i = 0; i < source->pub.call->ncolumns; i++)
+		source->columns[i].present = false;
+	source->only_scalars = true;
+	while ((token = JsonbIteratorNext(&it, &key, true)) != WJB_DONE)
 	{
 		int			position;
-		char	   *name;
 
 		if (token != WJB_KEY)
 			continue;
-		for (position = 0; position < call->ncolumns; position++)
+		position = find_column(source, n, &key);
+		if (position < 0)
 		{
-			if (strlen(call->columns[position]->name) == value.val.string.len &&
-				memcmp(call->columns[position]->name, value.val.string.val, value.val.string.len) == 0)
-				break;
-		}
-		if (position < call->ncolumns)
-		{
-			present = bms_add_member(present, position);
+			if (!source->ignores_others)
+				error_unknown_key(source, &key, ord);
 			continue;
 		}
-		if (source->ignores_others)
-			continue;
-		name = pnstrdup(value.val.string.val, value.val.string.len);
-		if (dbu_bulk_target_find(call->target, name) == NULL)
-			dbu_bulk_error_unknown(call->target, name,
-								   psprintf("\"%s\" of row " INT64_FORMAT, name, ord));
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("\"%s\" of key " INT64_FORMAT " is not part of the key", name, ord),
-				 errhint("Give the key columns only, or name the others in the parameter \"key\".")));
+		n++;
+		source->columns[position].present = true;
+		source->only_scalars &= source->columns[position].scalar.is_scalar;
+		(void) JsonbIteratorNext(&it, &source->columns[position].value, true);
+		present = bms_add_member(present, position);
 	}
 	return present;
 }
@@ -111,15 +158,16 @@ wrap_value(const DbuColumn *column, JsonbValue *member)
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }
 
-static Jsonb *
+/* The object that an element is, or stands for. */
+static JsonbContainer *
 element_object(JsonSource *source, JsonbValue *element, int64 ord)
 {
 	DbuBulkCall *call = source->pub.call;
 
 	if (element->type == jbvBinary && JsonContainerIsObject(element->val.binary.data))
-		return JsonbValueToJsonb(element);
+		return element->val.binary.data;
 	if (call->op == DBU_BULK_DELETE && call->key->ncolumns == 1 && IsAJsonbScalar(element))
-		return wrap_value(call->key->columns[0], element);
+		return &wrap_value(call->key->columns[0], element)->root;
 	error_element(call, ord);
 	return NULL;
 }
@@ -138,20 +186,45 @@ populate(JsonSource *source, Jsonb *object)
 	return FunctionCallInvoke(fcinfo);
 }
 
+/* One by one in the order of the columns, as a record would be filled: the first bad one is the error. */
 static void
-read_object(JsonSource *source, DbuRow *row, Jsonb *object)
+read_scalars(JsonSource *source, DbuRow *row)
+{
+	for (int i = 0; i < source->pub.call->ncolumns; i++)
+	{
+		JsonColumn *column = &source->columns[i];
+
+		row->nulls[i] = true;
+		row->values[i] = (Datum) 0;
+		if (column->present)
+			row->values[i] = dbu_json_scalar_get(&column->scalar, &column->value, &row->nulls[i]);
+	}
+}
+
+static void
+read_record(JsonSource *source, DbuRow *row, Jsonb *object)
 {
 	HeapTupleData tuple;
-	Datum		record;
+	Datum		record = populate(source, object);
 
-	row->shape = dbu_bulk_shape_get(source->pub.call,
-									keys_present(source, &object->root, row->ord));
-	record = populate(source, object);
 	tuple.t_data = DatumGetHeapTupleHeader(record);
 	tuple.t_len = HeapTupleHeaderGetDatumLength(tuple.t_data);
 	ItemPointerSetInvalid(&tuple.t_self);
 	tuple.t_tableOid = InvalidOid;
 	heap_deform_tuple(&tuple, source->desc, row->values, row->nulls);
+}
+
+static void
+read_object(JsonSource *source, DbuRow *row, JsonbValue *element)
+{
+	JsonbContainer *object = element_object(source, element, row->ord);
+
+	row->shape = dbu_bulk_shape_get(source->pub.call, find_values(source, object, row->ord));
+	if (source->only_scalars)
+		read_scalars(source, row);
+	else
+		read_record(source, row, element->type == jbvBinary ? JsonbValueToJsonb(element)
+					: wrap_value(source->pub.call->key->columns[0], element));
 }
 
 typedef struct Member
@@ -230,18 +303,19 @@ next_object(DbuSource *pub, DbuRow *row)
 	context.arg = row;
 	context.previous = error_context_stack;
 	error_context_stack = &context;
-	read_object(source, row, element_object(source, &source->element, row->ord));
+	read_object(source, row, &source->element);
 	error_context_stack = context.previous;
 	MemoryContextSwitchTo(oldcxt);
 	return true;
 }
 
 /*
- * jsonb_populate_record learns the type of the record from its call's
- * expression tree, and what that record is from the value itself.
+ * How values become those of the columns.  jsonb_populate_record learns the
+ * type of the record from its call's expression tree, and what that record is
+ * from the value itself.
  */
 static void
-prepare_populate(JsonSource *source)
+prepare_columns(JsonSource *source)
 {
 	DbuBulkCall *call = source->pub.call;
 	Datum	   *values = palloc0(sizeof(Datum) * Max(call->ncolumns, 1));
@@ -249,6 +323,8 @@ prepare_populate(JsonSource *source)
 	Node	   *args[2];
 	FuncExpr   *expr;
 
+	source->columns = palloc0(sizeof(JsonColumn) * Max(call->ncolumns, 1));
+	source->order = palloc0(sizeof(int) * Max(call->ncolumns, 1));
 	source->desc = CreateTemplateTupleDesc(call->ncolumns);
 	for (int i = 0; i < call->ncolumns; i++)
 	{
@@ -257,6 +333,8 @@ prepare_populate(JsonSource *source)
 		TupleDescInitEntry(source->desc, i + 1, column->name, call->feed[i].type, call->feed[i].typmod, 0);
 		TupleDescInitEntryCollation(source->desc, i + 1, call->feed[i].collation);
 		nulls[i] = true;
+		source->columns[i].name_length = strlen(column->name);
+		dbu_json_scalar_prepare(&source->columns[i].scalar, call->feed[i].type, call->feed[i].typmod);
 	}
 	BlessTupleDesc(source->desc);
 	source->empty = HeapTupleGetDatum(heap_form_tuple(source->desc, values, nulls));
@@ -296,6 +374,6 @@ dbu_bulk_json_open(DbuBulkCall *call, Datum rows)
 	source->iterator = JsonbIteratorInit(&jsonb->root);
 	source->row_mcxt = AllocSetContextCreate(CurrentMemoryContext, "dbutil bulk row",
 											 ALLOCSET_DEFAULT_SIZES);
-	prepare_populate(source);
+	prepare_columns(source);
 	return &source->pub;
 }
