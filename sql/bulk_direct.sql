@@ -166,6 +166,146 @@ SET dbutil.bulk_route = spi;
 SELECT path, inserted, conflicts FROM dbutil.bulk_insert('keyed', '[{"id": 1}]', on_conflict => 'nothing');
 RESET dbutil.bulk_route;
 
+-- ON CONFLICT with a target: another unique index is not looked at, and its violation an error
+CREATE TABLE aimed (id int PRIMARY KEY, u int UNIQUE, x int4range, CONSTRAINT apart EXCLUDE USING gist (x WITH &&));
+CREATE UNIQUE INDEX ON aimed ((u % 100)) WHERE u > 1000;
+INSERT INTO aimed VALUES (1, 1, '[1,3)'), (2, 2, NULL), (3, 1150, NULL);
+SELECT same($$bulk_insert('aimed', '[{"id": 1, "u": 7}, {"id": 4, "u": 8}, {"id": 2}]', on_conflict => 'nothing', conflict_columns => '{id}')$$, 'SELECT string_agg(concat(id, $$.$$, u), $$ $$ ORDER BY id) FROM aimed');
+SELECT same($$bulk_insert('aimed', '[{"id": 1, "u": 7}, {"id": 4, "u": 1}]', on_conflict => 'nothing', conflict_columns => '{id}')$$);
+SELECT same($$bulk_insert('aimed', '[{"id": 5, "u": 1}, {"id": 6, "u": 5}, {"id": 7}]', on_conflict => 'nothing', conflict_columns => '{u}')$$, 'SELECT string_agg(concat(id, $$.$$, u), $$ $$ ORDER BY id) FROM aimed');
+SELECT same($$bulk_insert('aimed', '[{"id": 5, "u": 1250}]', on_conflict => 'nothing', conflict_columns => '{id}')$$);
+SELECT same($$bulk_insert('aimed', '[{"id": 5, "x": "[2,7)"}, {"id": 6, "x": "[3,4)"}, {"id": 7}]', on_conflict => 'nothing', conflict_constraint => 'apart')$$, 'SELECT string_agg(concat(id, $$.$$, x), $$ $$ ORDER BY id) FROM aimed');
+SELECT same($$bulk_insert('aimed', '[{"id": 1, "x": "[2,7)"}, {"id": 1, "x": "[3,4)"}]', on_conflict => 'nothing', conflict_constraint => 'apart')$$);
+SELECT same($$bulk_insert('aimed', '[{"id": 1}]', on_conflict => 'nothing', conflict_columns => '{x}')$$);
+SELECT path, inserted, conflicts FROM dbutil.bulk_insert('aimed', (SELECT array_agg(ROW(g, g)) FROM generate_series(1, 900) g WHERE g <> 1), columns => '{id,u}', on_conflict => 'nothing', conflict_columns => '{id}', chunk_rows => 250);
+SELECT path, inserted, conflicts, path_reason FROM dbutil.bulk_insert('aimed', '[{"id": 901, "u": 901}]', on_conflict => 'update');
+
+-- generated columns; what one of them cannot be made of is told in its turn
+CREATE TABLE made (id int PRIMARY KEY, d int, gone text, q int GENERATED ALWAYS AS (100 / d) STORED CHECK (q < 50), t text GENERATED ALWAYS AS ('t' || id) STORED);
+ALTER TABLE made DROP gone;
+SELECT same($$bulk_insert('made', '[{"id": 1, "d": 5}, {"id": 2, "d": null}, {"id": 3}]')$$, 'SELECT string_agg(concat_ws($$.$$, id, q, t), $$ $$ ORDER BY id) FROM made');
+SELECT same($$bulk_insert('made', '[{"id": 1, "d": 5}, {"id": 1, "d": 5}, {"id": 2, "d": 0}]')$$);
+SELECT same($$bulk_insert('made', '[{"id": 1, "d": 5}, {"id": 2, "d": 0}, {"id": 1, "d": 5}]')$$);
+SELECT same($$bulk_insert('made', '[{"id": 1, "d": 5}, {"id": 2, "d": 1}, {"id": 3, "d": 0}]')$$);
+SELECT same($$bulk_insert('made', '[{"id": 1, "d": 5}, {"id": 2, "d": 9}]', on_conflict => 'nothing')$$, 'SELECT string_agg(concat_ws($$.$$, id, q, t), $$ $$ ORDER BY id) FROM made');
+SELECT path, inserted, rejected, first_error_ord, first_sqlstate FROM dbutil.bulk_insert('made', '[{"id": 1, "d": 5}, {"id": 2, "d": 0}, {"id": 3, "d": 1}, {"id": 4, "d": 7}]', on_error => 'reject');
+SELECT * FROM made ORDER BY id;
+DELETE FROM dbutil.bulk_rejects WHERE row_data ? 'id';
+
+-- deferrable constraints: what is there twice for a while
+CREATE TABLE late (id int PRIMARY KEY DEFERRABLE, x int4range, EXCLUDE USING gist (x WITH &&) DEFERRABLE INITIALLY DEFERRED);
+CREATE FUNCTION mend() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN UPDATE late SET id = -id WHERE id = NEW.id AND ctid <> (SELECT min(ctid) FROM late WHERE id = NEW.id); RETURN NULL; END $$;
+SELECT same($$bulk_insert('late', '[{"id": 1}, {"id": 2}, {"id": 1}, {"id": 2}]')$$);
+SELECT same($$bulk_insert('late', '[{"id": 1, "x": "[1,5)"}, {"id": 2, "x": "[4,6)"}]')$$);
+SELECT same($$bulk_insert('late', '[{"id": 1}]', on_conflict => 'nothing')$$);
+CREATE TRIGGER "A first" AFTER INSERT ON late FOR EACH ROW EXECUTE FUNCTION mend();
+SELECT same($$bulk_insert('late', '[{"id": 1}, {"id": 2}, {"id": 1}, {"id": 2}]')$$, 'SELECT string_agg(id::text, $$ $$ ORDER BY id) FROM late');
+
+-- partitions: nested, of other columns, triggers in the order of the rows, what is wrong in the order of the rows
+CREATE TABLE log2 (n serial, what text);
+CREATE FUNCTION note2() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+	INSERT INTO log2 (what) VALUES (concat_ws(' ', TG_TABLE_NAME, TG_LEVEL, CASE TG_LEVEL WHEN 'ROW' THEN NEW.id END, (SELECT count(*) FROM many))); RETURN NULL; END $$;
+CREATE TABLE many (id int, v text DEFAULT 'of the root', k int NOT NULL, g int GENERATED ALWAYS AS (id + k) STORED, PRIMARY KEY (id, k), CONSTRAINT below CHECK (id < 1000)) PARTITION BY RANGE (k);
+CREATE TABLE many1 (gone int, k int NOT NULL, v text DEFAULT 'of the partition' CHECK (v <> 'no'), g int GENERATED ALWAYS AS (id + k) STORED, id int NOT NULL, CONSTRAINT below CHECK (id < 1000));
+ALTER TABLE many1 DROP gone;
+ALTER TABLE many ATTACH PARTITION many1 FOR VALUES FROM (0) TO (10);
+CREATE TABLE many2 PARTITION OF many FOR VALUES FROM (10) TO (20) PARTITION BY LIST (id);
+CREATE TABLE many2a PARTITION OF many2 FOR VALUES IN (1, 2, 3, 4, 5);
+CREATE TABLE many2b PARTITION OF many2 DEFAULT;
+CREATE TRIGGER a AFTER INSERT ON many FOR EACH ROW EXECUTE FUNCTION note2();
+CREATE TRIGGER b AFTER INSERT ON many FOR EACH STATEMENT EXECUTE FUNCTION note2();
+CREATE TRIGGER c AFTER INSERT ON many2b FOR EACH ROW EXECUTE FUNCTION note2();
+SELECT same($$bulk_insert('many', '[{"id": 1, "k": 1}, {"id": 2, "k": 11}, {"id": 7, "k": 12, "v": "x"}, {"id": 1, "k": 2}, {"id": 3, "k": 11}]')$$,
+	'SELECT (SELECT string_agg(concat_ws($$.$$, tableoid::regclass, id, v, k, g), $$ $$ ORDER BY id, k) FROM many) || (SELECT string_agg(what, $$; $$ ORDER BY n) FROM log2)');
+SELECT same($$bulk_insert('many', '[{"id": 1, "k": 1}, {"id": 2, "k": 11}, {"id": 2, "k": 11}, {"id": 1, "k": 1}]')$$);
+SELECT same($$bulk_insert('many', '[{"id": 1, "k": 1}, {"id": 2, "k": 11}, {"id": 1, "k": 1}, {"id": 2, "k": 11}]')$$);
+SELECT same($$bulk_insert('many', '[{"id": 1, "k": 1}, {"id": 1, "k": 1}, {"id": 2, "k": 20}]')$$);
+SELECT same($$bulk_insert('many', '[{"id": 1, "k": 1}, {"id": 2, "k": 20}, {"id": 1, "k": 1}]')$$);
+SELECT same($$bulk_insert('many', '[{"id": 7, "k": 11}, {"id": 1, "k": 2, "v": "no"}, {"id": 1000, "k": 11}]')$$);
+SELECT same($$bulk_insert('many', '[{"id": 7, "k": 11}, {"id": 1000, "k": 11}, {"id": 1, "k": 2, "v": "no"}]')$$);
+SELECT same($$bulk_insert('many', '[{"id": 7, "k": null}]')$$);
+SELECT same($$bulk_insert('many2', '[{"id": 7, "k": 12}, {"id": 7, "k": 9}]')$$);
+INSERT INTO many (id, k) VALUES (1, 1), (2, 11), (7, 12);
+SELECT same($$bulk_insert('many', '[{"id": 1, "k": 1}, {"id": 2, "k": 11}, {"id": 7, "k": 12}, {"id": 7, "k": 13}, {"id": 2, "k": 1}]', on_conflict => 'nothing')$$, 'SELECT string_agg(concat_ws($$.$$, tableoid::regclass, id, k), $$ $$ ORDER BY id, k) FROM many');
+SELECT same($$bulk_insert('many', '[{"id": 1, "k": 1}, {"id": 2, "k": 11}, {"id": 7, "k": 12}, {"id": 7, "k": 13}]', on_conflict => 'nothing', conflict_columns => '{id,k}')$$, 'SELECT string_agg(concat_ws($$.$$, tableoid::regclass, id, k), $$ $$ ORDER BY id, k) FROM many');
+SELECT path, inserted, rejected, first_error_ord, first_sqlstate FROM dbutil.bulk_insert('many', '[{"id": 1, "k": 1}, {"id": 9, "k": 20}, {"id": 9, "k": 19}]', on_error => 'reject');
+DELETE FROM dbutil.bulk_rejects WHERE row_data ? 'id';
+-- many partitions: what is kept for each is given back on the way
+CREATE TABLE spread (id int PRIMARY KEY, v text) PARTITION BY HASH (id);
+SELECT format('CREATE TABLE spread%s PARTITION OF spread FOR VALUES WITH (MODULUS 90, REMAINDER %s)', n, n) FROM generate_series(0, 89) n \gexec
+SELECT path, inserted FROM dbutil.bulk_insert('spread', (SELECT array_agg(ROW(g, 'v' || g)) FROM generate_series(1, 12000) g));
+SELECT count(*), sum(id), count(DISTINCT tableoid) FROM spread WHERE v = 'v' || id;
+SELECT path, inserted FROM dbutil.bulk_insert('spread', (SELECT array_agg(ROW(12000 + g % 3 * 4000 + g / 3, 'v')) FROM generate_series(3, 12000) g));
+SELECT count(*) FROM spread;
+-- a partition that needs a statement: known when a row gets there, the batch begins again, and the next ones do not try
+CREATE TABLE parted2 (id int, v text) PARTITION BY LIST (id);
+CREATE TABLE one PARTITION OF parted2 FOR VALUES IN (1);
+CREATE TABLE two PARTITION OF parted2 FOR VALUES IN (2);
+CREATE TRIGGER b BEFORE INSERT ON two FOR EACH ROW EXECUTE FUNCTION pass();
+CREATE FOREIGN DATA WRAPPER regress_bulk_nothing;
+CREATE SERVER regress_bulk_nothing FOREIGN DATA WRAPPER regress_bulk_nothing;
+CREATE FOREIGN TABLE three PARTITION OF parted2 FOR VALUES IN (3) SERVER regress_bulk_nothing;
+SELECT path, inserted, path_reason FROM dbutil.bulk_insert('parted2', '[{"id": 1}, {"id": 1}]');
+SELECT path, inserted, path_reason FROM dbutil.bulk_insert('parted2', '[{"id": 1}, {"id": 2}, {"id": 1}]', chunk_rows => 1);
+SELECT tableoid::regclass, count(*) FROM parted2 WHERE id < 3 GROUP BY 1 ORDER BY 1;
+SELECT FROM dbutil.bulk_insert('parted2', '[{"id": 1}, {"id": 3}]');
+-- triggers before the statement fire once
+CREATE FUNCTION tell() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE NOTICE 'before'; RETURN NULL; END $$;
+CREATE TRIGGER s BEFORE INSERT ON parted2 EXECUTE FUNCTION tell();
+SELECT path, inserted FROM dbutil.bulk_insert('parted2', '[{"id": 1}, {"id": 2}]');
+CREATE TRIGGER s BEFORE INSERT ON keyed EXECUTE FUNCTION tell();
+SELECT path, inserted, conflicts FROM dbutil.bulk_insert('keyed', '[{"id": 10001, "u": 10001}, {"id": 10002, "u": 10001}]', on_conflict => 'nothing');
+
+-- what became of each row, told by either route
+CREATE FUNCTION returned(route text, target anyelement, rows jsonb, options jsonb) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE result text;
+BEGIN
+	PERFORM set_config('dbutil.bulk_route', route, true);
+	BEGIN
+		SELECT string_agg(concat_ws(' ', ord, action, result_row::text, sqlstate, message), '; ' ORDER BY n) INTO result
+		FROM dbutil.bulk_insert_returning(target, rows, options) WITH ORDINALITY AS r(ord, action, result_row, sqlstate, message, n);
+		RAISE EXCEPTION SQLSTATE 'UNDOX';
+	EXCEPTION WHEN SQLSTATE 'UNDOX' THEN NULL;
+		WHEN OTHERS THEN result = SQLSTATE || ' ' || SQLERRM;
+	END;
+	PERFORM set_config('dbutil.bulk_route', 'auto', true);
+	RETURN result;
+END $$;
+CREATE FUNCTION same_returned(target anyelement, rows jsonb, options jsonb = '{}') RETURNS text LANGUAGE sql AS $$
+	SELECT CASE WHEN a IS DISTINCT FROM b THEN format(E'DIFFERENT %s\n%s', a, b) ELSE a END FROM (SELECT returned('auto', target, rows, options) a, returned('spi', target, rows, options) b) s $$;
+SELECT same_returned(NULL::made, '[{"id": 11, "d": 5}, {"id": 12}]');
+SELECT same_returned(NULL::made, '[{"id": 11, "d": 5}, {"id": 1}, {"id": 12}]', '{"on_conflict": "nothing"}');
+SELECT same_returned(NULL::made, '[{"id": 11, "d": 5}, {"id": 1}, {"id": 12, "d": 0}, {"id": 13}]', '{"on_error": "reject"}');
+SELECT same_returned(NULL::made, '[{"id": 11, "d": 5}, {"id": 1}]');
+SELECT same_returned(NULL::many, '[{"id": 4, "k": 3, "v": "x"}, {"id": 1, "k": 1}, {"id": 4, "k": 12}]', '{"on_conflict": "nothing"}');
+SELECT same_returned(NULL::wide, '[{"id": -1, "b": "x", "d": null}, {"id": -2, "d": null, "c": 7}]');
+SELECT same_returned(NULL::keyed, '[{"id": 20001, "u": 20001}, {"id": 20002, "u": 20001}, {"id": 20003, "v": 3}]', '{"on_conflict": "nothing"}');
+CREATE TABLE told AS SELECT * FROM dbutil.bulk_insert_returning(NULL::spread, (SELECT jsonb_agg(jsonb_build_object('id', 30000 + g, 'v', g)) FROM generate_series(1, 3000) g));
+SELECT count(*) FROM told JOIN spread ON id = 30000 + ord AND result_row = spread;
+GRANT INSERT ON made TO regress_bulk_direct;
+SET ROLE regress_bulk_direct;
+SELECT FROM dbutil.bulk_insert_returning(NULL::made, '[{"id": 11, "d": 5}]');
+SELECT path FROM dbutil.bulk_insert('made', '[{"id": 11, "d": 5}]');
+SELECT path FROM dbutil.bulk_insert('made', '[{"id": 11, "d": 5}]', on_conflict => 'nothing', conflict_columns => '{id}');
+RESET ROLE;
+GRANT SELECT (id) ON made TO regress_bulk_direct;
+SET ROLE regress_bulk_direct;
+SELECT path FROM dbutil.bulk_insert('made', '[{"id": 11, "d": 5}]', on_conflict => 'nothing', conflict_columns => '{id}');
+SELECT path FROM dbutil.bulk_insert('made', '[{"id": 11, "d": 5}]', on_conflict => 'nothing', conflict_constraint => 'made_pkey');
+SELECT FROM dbutil.bulk_insert_returning(NULL::made, '[{"id": 14, "d": 5}]');
+RESET ROLE;
+
+-- chunks of a procedure
+CREATE TABLE chunked (id int PRIMARY KEY, v text, n int GENERATED ALWAYS AS (id % 7) STORED CHECK (n < 6));
+CALL dbutil.bulk_insert_batches('chunked', 'spread', where_clause => 'id <= 50 AND id % 7 < 6', chunk_rows => 20, chunk_target_ms => NULL) \gset
+SELECT (:'result'::dbutil.bulk_result).path, (:'result'::dbutil.bulk_result).path_reason, (:'result'::dbutil.bulk_result).inserted;
+CALL dbutil.bulk_insert_batches('chunked', 'spread', where_clause => 'id BETWEEN 40 AND 80', on_error => 'reject', on_conflict => 'nothing', chunk_rows => 20, chunk_target_ms => NULL) \gset
+SELECT (:'result'::dbutil.bulk_result).path, (:'result'::dbutil.bulk_result).inserted, (:'result'::dbutil.bulk_result).conflicts, (:'result'::dbutil.bulk_result).rejected;
+CALL dbutil.bulk_insert_batches('parted2', 'spread', where_clause => 'id < 3', chunk_rows => 1, chunk_target_ms => NULL) \gset
+SELECT (:'result'::dbutil.bulk_result).path, (:'result'::dbutil.bulk_result).path_reason, (:'result'::dbutil.bulk_result).inserted;
+SELECT count(*), sum(id), sum(n) FROM chunked;
+SELECT dbutil.bulk_forget(job) FROM dbutil.bulk_jobs ORDER BY started_at;
+
 -- rights
 GRANT INSERT (id), SELECT (n) ON plain TO regress_bulk_direct;
 GRANT SELECT, INSERT ON log TO regress_bulk_direct;
@@ -192,4 +332,5 @@ SELECT * FROM plain;
 DROP TABLE fleeting;
 SET client_min_messages = warning;
 DROP SCHEMA bulk_direct_test CASCADE;
+DROP FOREIGN DATA WRAPPER regress_bulk_nothing CASCADE;
 DROP ROLE regress_bulk_direct;

@@ -197,6 +197,17 @@ define(DbuBatches *batches)
 	batches->definition = text.data;
 }
 
+/* How the rows of an insert went, as far as this call wrote any. */
+static const char *
+route_reason(const DbuBulkCall *proto)
+{
+	if (strcmp(dbu_bulk_route_name(proto), "direct") == 0)
+		return "; rows went into the table without a statement";
+	if (proto->op == DBU_BULK_INSERT && proto->not_direct != NULL)
+		return psprintf("; statements through SPI: %s", proto->not_direct);
+	return "";
+}
+
 /* All arguments are read: do it, and form the result. */
 static Datum
 finish(DbuBatches *batches, FunctionCallInfo fcinfo, MemoryContext caller)
@@ -213,14 +224,14 @@ finish(DbuBatches *batches, FunctionCallInfo fcinfo, MemoryContext caller)
 	INSTR_TIME_SET_CURRENT(now);
 	INSTR_TIME_SUBTRACT(now, batches->started);
 	batches->res.elapsed_ms = batches->elapsed_before + INSTR_TIME_GET_MILLISEC(now);
-	reason = psprintf("chunks by \"%s\", committed one by one",
-					  ((DbuColumn *) linitial(batches->key))->name);
+	reason = psprintf("chunks by \"%s\", committed one by one%s",
+					  ((DbuColumn *) linitial(batches->key))->name, route_reason(batches->proto));
 	MemoryContextSwitchTo(caller);
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");
 	row_desc = lookup_rowtype_tupdesc_copy(TupleDescAttr(desc, 0)->atttypid, -1);
-	value = dbu_bulk_result_form(row_desc, batches->op, batches->pacing.dry_run ? NULL : batches->job, "spi",
-								 reason, &batches->res);
+	value = dbu_bulk_result_form(row_desc, batches->op, batches->pacing.dry_run ? NULL : batches->job,
+								 dbu_bulk_route_name(batches->proto), reason, &batches->res);
 	value = HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), &value, &isnull));
 	SPI_finish();
 	return value;

@@ -42,6 +42,7 @@ begin_chunk(DbuBatches *batches)
 	call->opt.max_errors = -1;
 	call->batches = batches;
 	call->res.chunks = batches->res.chunks;
+	call->leaf_refused = batches->proto->leaf_refused;
 	if (batches->proto->rejects != NULL)
 	{
 		dbu_bulk_rejects_begin(call);
@@ -60,6 +61,11 @@ keep_chunk(DbuBatches *batches, DbuBulkCall *call, List *cursor)
 
 	if (call->rejects != NULL)
 		batches->judge_first = call->rejects->judge_first;
+	batches->proto->direct_batches += call->direct_batches;
+	if (call->not_direct != NULL)
+		batches->proto->not_direct = pstrdup(call->not_direct);
+	if (call->leaf_refused != NULL)
+		batches->proto->leaf_refused = batches->proto->not_direct;
 	batches->res.chunks++;
 	dbu_bulk_result_add(&batches->res, &call->res);
 	batches->cursor = NIL;

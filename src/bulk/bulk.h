@@ -31,8 +31,7 @@
  *		batches.h	the procedures that commit chunk by chunk
  *		metrics.c	shared memory: progress, and metrics since the last reset
  *		reject_store.c	where rejected rows are kept
- *		direct.c	an insert of a batch without a statement, where that is the same
- *		direct_refuse.c	where it is not
+ *		direct.h	an insert of rows without a statement, where that is the same
  *		insert.c update.c delete.c	what to run over a batch, and what became of its rows
  *		result.c	counters -> dbutil.bulk_result
  *
@@ -155,6 +154,7 @@ typedef struct DbuTarget
 	char	   *name;			/* for messages */
 	char	   *sql_name;		/* qualified and quoted */
 	char		relkind;
+	bool		generates;		/* has stored generated columns */
 	bool		tells_xmax;		/* RETURNING xmax tells insert from update */
 	bool		row_security;	/* policies apply to the caller */
 	double		reltuples;		/* <= 0: unknown */
@@ -200,6 +200,7 @@ typedef enum DbuPlanKind
 	DBU_PLAN_INSERT_MISSING,
 	DBU_PLAN_LOCK,
 	DBU_PLAN_JUDGE,				/* rows with their matches */
+	DBU_PLAN_ARBITERS,			/* never run: what may conflict? */
 	DBU_PLAN_KINDS
 } DbuPlanKind;
 
@@ -284,6 +285,7 @@ typedef struct DbuBulkCall
 	int64		direct_batches; /* attempts without a statement ... */
 	const char *not_direct;		/* ... and why the last other one had one */
 	bool		met_conflicts;	/* ON CONFLICT DO NOTHING had to go back to INSERT */
+	const char *leaf_refused;	/* ... or all of it had to, and why */
 	DbuDefault *defaults;		/* by position; NULL: none was asked for */
 	ExprContext *default_econtext;
 	int			nplans;
@@ -447,6 +449,7 @@ struct DbuRejects
 extern char *dbu_bulk_new_job(void);
 extern void dbu_bulk_rejects_begin(DbuBulkCall *call);
 extern void dbu_bulk_rejects_end(DbuBulkCall *call);
+extern bool dbu_bulk_error_of_row(int sqlerrcode);
 extern bool dbu_bulk_rejectable(const DbuBulkCall *call, int sqlerrcode);
 extern ErrorData *dbu_bulk_guard(DbuBulkCall *call, void (*body) (void *arg), void *arg);
 extern bool dbu_bulk_fails(DbuBulkCall *call, void (*body) (void *arg), void *arg);
@@ -474,7 +477,9 @@ extern void dbu_bulk_metrics_add(Oid relid, DbuBulkOp op, const DbuBulkResult *r
 extern void dbu_bulk_status(DbuStatusSink *sink);
 
 /* returning.c */
+extern void dbu_bulk_returned(DbuBulkCall *call, int64 ord, const char *action);
 extern void dbu_bulk_returned_slot(DbuBulkCall *call, TupleTableSlot *slot, const char *action);
+extern void dbu_bulk_returned_row(DbuBulkCall *call, int64 ord, TupleDesc desc, const Datum *values, const bool *nulls);
 extern void dbu_bulk_returned_reject(DbuBulkCall *call, const DbuReject *reject);
 
 /* attempt.c */
@@ -515,6 +520,7 @@ extern int64 dbu_bulk_run(DbuBulkCall *call, DbuBatch *batch, DbuPlanKind kind,
 						  DbuRun *run);
 extern bool dbu_bulk_run_counted(SPIPlanPtr plan, EphemeralNamedRelation rows, DestReceiver *dest,
 								 DbuRun *run, int64 *processed);
+extern List *dbu_bulk_arbiters(DbuBulkCall *call, DbuBatch *batch);
 extern void dbu_bulk_check(DbuBulkCall *call, DbuBatch *batch, const char *sql);
 extern void dbu_bulk_ask(DbuBulkCall *call, DbuBatch *batch, const char *sql, DbuRowState state);
 extern void dbu_bulk_unregister_rows(void);
@@ -547,7 +553,7 @@ extern DbuBatch *dbu_bulk_lock(DbuBulkCall *call, DbuBatch *batch);
 extern void dbu_bulk_settle_rule(DbuBulkCall *call, DbuBatch *batch, int64 *done, int64 processed);
 extern void dbu_bulk_note_error(DbuBulkCall *call, int64 ord, const char *sqlstate, char *message);
 
-/* direct.c, direct_refuse.c */
+/* direct.c, direct_guard.c, direct_refuse.c */
 typedef enum DbuRoute
 {
 	DBU_ROUTE_AUTO,
@@ -556,12 +562,15 @@ typedef enum DbuRoute
 
 extern int	dbu_bulk_route;		/* dbutil.bulk_route */
 extern const char *dbu_bulk_not_direct(const DbuBulkCall *call, const DbuShape *shape, Relation rel);
-extern const char *dbu_bulk_conflict_not_direct(const DbuBulkCall *call);
+extern const char *dbu_bulk_call_not_direct(const DbuBulkCall *call);
+extern const char *dbu_bulk_leaf_not_direct(const DbuBulkCall *call, Relation rel);
 extern int	dbu_bulk_supplied_position(const DbuBulkCall *call, const DbuShape *shape, AttrNumber attnum);
-extern DbuDirect *dbu_bulk_direct_begin(DbuBulkCall *call, DbuShape *shape);
+extern DbuDirect *dbu_bulk_direct_begin(DbuBulkCall *call, DbuShape *shape, List *arbiters);
 extern bool dbu_bulk_direct_is_for(const DbuDirect *direct, const DbuShape *shape);
-extern void dbu_bulk_direct_row(DbuDirect *direct, int64 ord, const Datum *values, const bool *nulls);
+extern bool dbu_bulk_direct_row(DbuDirect *direct, int64 ord, const Datum *values, const bool *nulls);
+extern void dbu_bulk_direct_flush(DbuDirect *direct);
 extern int64 dbu_bulk_direct_end(DbuDirect *direct);
+extern bool dbu_bulk_direct_needs_guard(const DbuBulkCall *call);
 extern bool dbu_bulk_direct(DbuBulkCall *call, DbuBatch *batch, int64 *inserted);
 
 /* explain.c */

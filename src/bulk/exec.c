@@ -236,6 +236,30 @@ dbu_bulk_run(DbuBulkCall *call, DbuBatch *batch, DbuPlanKind kind,
 }
 
 /*
+ * The indexes in which ON CONFLICT with a target looks for conflicts, as
+ * PostgreSQL finds them for the statement.
+ */
+List *
+dbu_bulk_arbiters(DbuBulkCall *call, DbuBatch *batch)
+{
+	DbuPlan    *plan;
+	CachedPlan *cached;
+	Plan	   *top;
+	List	   *arbiters;
+
+	register_batch(call, batch);
+	plan = get_plan(call, batch->shape, DBU_PLAN_ARBITERS, dbu_bulk_insert_sql);
+	cached = SPI_plan_get_cached_plan(plan->plan);
+	if (cached == NULL)
+		elog(ERROR, "an INSERT has no plan of its own");
+	top = linitial_node(PlannedStmt, cached->stmt_list)->planTree;
+	arbiters = list_copy(castNode(ModifyTable, top)->arbiterIndexes);
+	ReleaseCachedPlan(cached, NULL);
+	unregister_batch();
+	return arbiters;
+}
+
+/*
  * Let PostgreSQL check a statement without running it: names, types,
  * privileges, ON CONFLICT's index.
  */

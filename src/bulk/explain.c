@@ -13,6 +13,7 @@
 #include "core/errors.h"
 
 #include "access/relation.h"
+#include "catalog/pg_class.h"
 #include "utils/builtins.h"
 #include "utils/json.h"
 #include "utils/jsonb.h"
@@ -89,7 +90,8 @@ dbu_bulk_route_reason(const DbuBulkCall *call, int64 nrows)
 
 	initStringInfo(&text);
 	if (strcmp(dbu_bulk_route_name(call), "direct") == 0)
-		appendStringInfoString(&text, "rows go into the table without a statement");
+		appendStringInfo(&text, "rows go into the table%s without a statement",
+						 call->target->relkind == RELKIND_PARTITIONED_TABLE ? "'s partitions" : "");
 	else if (call->not_direct != NULL)
 		appendStringInfo(&text, "statements through SPI: %s", call->not_direct);
 	else
@@ -198,7 +200,9 @@ dbutil_bulk_explain(PG_FUNCTION_ARGS)
 	{
 		Relation	rel = relation_open(call->target->relid, NoLock);
 
-		call->not_direct = dbu_bulk_not_direct(call, shape, rel);
+		call->not_direct = dbu_bulk_call_not_direct(call);
+		if (call->not_direct == NULL)
+			call->not_direct = dbu_bulk_not_direct(call, shape, rel);
 		call->direct_batches = 1;
 		relation_close(rel, NoLock);
 	}

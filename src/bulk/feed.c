@@ -123,13 +123,14 @@ emit_stream(Feed *feed, DbuShape *shape, const Datum *values, const bool *nulls)
 	{
 		MemoryContext oldcxt = MemoryContextSwitchTo(feed->call->slice_mcxt);
 
-		feed->stream = dbu_bulk_direct_begin(feed->call, shape);
+		feed->stream = dbu_bulk_direct_begin(feed->call, shape, NIL);
 		MemoryContextSwitchTo(oldcxt);
 	}
 	if (feed->stream == NULL)
 		return false;
-	dbu_bulk_direct_row(feed->stream, DatumGetInt64(values[DBU_FEED_ORD - 1]),
-						values + DBU_FEED_FIRST - 1, nulls + DBU_FEED_FIRST - 1);
+	if (!dbu_bulk_direct_row(feed->stream, DatumGetInt64(values[DBU_FEED_ORD - 1]),
+							 values + DBU_FEED_FIRST - 1, nulls + DBU_FEED_FIRST - 1))
+		elog(ERROR, "rows that went into a table have to be taken back");
 	return true;
 }
 
@@ -407,13 +408,13 @@ flush_empty(Feed *feed)
 /*
  * May rows be inserted while more are read?  Not where something of the user's
  * runs in between that may write or look at the table: a query to read from.
- * What is to be tried or told row by row needs its batch.
+ * What is to be tried, or may have to be taken back, needs its batch.
  */
 static bool
 may_stream(const Feed *feed, const DbuSource *source)
 {
-	return feed->flush == dbu_bulk_insert_flush && feed->call->rejects == NULL && !feed->unite &&
-		feed->call->opt.on_conflict == DBU_CONFLICT_ERROR &&
+	return feed->call->op == DBU_BULK_INSERT && feed->call->rejects == NULL && !feed->unite &&
+		!dbu_bulk_direct_needs_guard(feed->call) &&
 		(source->tuples == NULL || source->tuples->fill == NULL);
 }
 

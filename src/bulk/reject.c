@@ -61,7 +61,7 @@ dbu_bulk_rejects_begin(DbuBulkCall *call)
 
 /* Is an error with this code the fault of the row, so that others may do? */
 bool
-dbu_bulk_rejectable(const DbuBulkCall *call, int sqlerrcode)
+dbu_bulk_error_of_row(int sqlerrcode)
 {
 	if (sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
 		return false;
@@ -78,8 +78,16 @@ dbu_bulk_rejectable(const DbuBulkCall *call, int sqlerrcode)
 		case ERRCODE_INTERNAL_ERROR:
 			return false;
 		default:
-			break;
+			return true;
 	}
+}
+
+/* Does the call take such an error for a reject? */
+bool
+dbu_bulk_rejectable(const DbuBulkCall *call, int sqlerrcode)
+{
+	if (!dbu_bulk_error_of_row(sqlerrcode))
+		return false;
 	if (call->opt.on_error)
 		return true;
 	return call->opt.reject_conflicts &&

@@ -6,7 +6,8 @@
  * RETURNING cannot name the row that was given.  But while a row that it
  * returned is received, the scan of the batch still stands at the one it came
  * from: the plan inserts row by row, and nothing in it sorts or buffers.  So
- * the plan is run here as in counted.c, with an eye on that scan.
+ * the plan is run here as in counted.c, with an eye on that scan.  Rows that
+ * are inserted without a statement tell of themselves (direct_leaf.c).
  *
  *-------------------------------------------------------------------------
  */
@@ -66,14 +67,32 @@ add(DbuBulkCall *call, int64 ord, const char *action, Datum row, const char *sql
 	MemoryContextSwitchTo(oldcxt);
 }
 
-/* The row in a batch's slot came to nothing; no effect unless the call returns rows. */
+/* The row came to nothing; no effect unless the call returns rows. */
+void
+dbu_bulk_returned(DbuBulkCall *call, int64 ord, const char *action)
+{
+	if (call->returns)
+		add(call, ord, action, (Datum) 0, NULL, NULL);
+}
+
+/* The row was inserted as this one, of the target's row type. */
+void
+dbu_bulk_returned_row(DbuBulkCall *call, int64 ord, TupleDesc desc, const Datum *values, const bool *nulls)
+{
+	MemoryContext oldcxt = MemoryContextSwitchTo(call->mcxt);
+	HeapTuple	tuple = heap_form_tuple(desc, (Datum *) values, (bool *) nulls);
+
+	add(call, ord, "inserted", HeapTupleGetDatum(tuple), NULL, NULL);
+	MemoryContextSwitchTo(oldcxt);
+}
+
+/* The row in a batch's slot came to nothing. */
 void
 dbu_bulk_returned_slot(DbuBulkCall *call, TupleTableSlot *slot, const char *action)
 {
 	bool		isnull;
 
-	if (call->returns)
-		add(call, DatumGetInt64(slot_getattr(slot, DBU_FEED_ORD, &isnull)), action, (Datum) 0, NULL, NULL);
+	dbu_bulk_returned(call, DatumGetInt64(slot_getattr(slot, DBU_FEED_ORD, &isnull)), action);
 }
 
 void
@@ -228,10 +247,17 @@ static void
 returning_flush(DbuBulkCall *call, DbuBatch *batch)
 {
 	DbuRun		run = {.answer = DBU_ANSWER_NONE};
+	int64		inserted;
 
 	if (call->opt.dry_run)
 	{
 		dbu_bulk_insert_flush(call, batch);
+		return;
+	}
+	if (dbu_bulk_direct(call, batch, &inserted))
+	{
+		call->res.inserted += inserted;
+		call->res.conflicts += batch->nrows - inserted;
 		return;
 	}
 	run_returning(call, batch, &run);

@@ -62,6 +62,7 @@ load_columns(DbuTarget *target, Relation rel)
 		column->type = att->atttypid;
 		column->typmod = att->atttypmod;
 		column->collation = att->attcollation;
+		target->generates |= att->attgenerated == ATTRIBUTE_GENERATED_STORED;
 		column->generated = att->attgenerated != '\0' ||
 			att->attidentity == ATTRIBUTE_IDENTITY_ALWAYS;
 	}

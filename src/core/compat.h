@@ -228,16 +228,25 @@ typedef void RTEPermissionInfo;
 #endif
 #if PG_VERSION_NUM >= 160000
 #define dbu_exec_check_permissions(rtable, permissions) ExecCheckPermissions(rtable, permissions, true)
-#define dbu_ask_insert(rte, permissions, columns) \
+#define dbu_ask_insert(rte, permissions, written, read) \
 	do { \
 		RTEPermissionInfo *ask_ = addRTEPermissionInfo(permissions, rte); \
-		ask_->requiredPerms = ACL_INSERT; \
-		ask_->insertedCols = (columns); \
+		ask_->insertedCols = (written); \
+		ask_->selectedCols = (read); \
+		ask_->requiredPerms = ACL_INSERT | (ask_->selectedCols ? ACL_SELECT : 0); \
 	} while (0)
 #else
 #define dbu_exec_check_permissions(rtable, permissions) ExecCheckRTPerms(rtable, true)
-#define dbu_ask_insert(rte, permissions, columns) \
-	((rte)->requiredPerms = ACL_INSERT, (rte)->insertedCols = (columns))
+#define dbu_ask_insert(rte, permissions, written, read) \
+	((rte)->insertedCols = (written), (rte)->selectedCols = (read), \
+	 (rte)->requiredPerms = ACL_INSERT | ((rte)->selectedCols ? ACL_SELECT : 0))
+#endif
+
+/* The columns of a partition by those of the table that rows were routed from; NULL: they are the same. */
+#if PG_VERSION_NUM >= 160000
+#define dbu_root_to_child_map(relinfo, estate) ExecGetRootToChildMap(relinfo, estate)
+#else
+#define dbu_root_to_child_map(relinfo, estate) ((relinfo)->ri_RootToPartitionMap)
 #endif
 
 /* Hidden visibility is PGXS' default from 16 on; 15 exports everything. */
