@@ -27,15 +27,20 @@
 
 /* ---------- scan_facts.c ---------- */
 
-/* What the catalogs and the plan's own quals tell of one sequential scan. */
+/* What catalogs, statistics and the plan's own quals tell of one scan of a table. */
 typedef struct DbuScanFact
 {
 	Index		rti;
 	const char *alias;			/* as EXPLAIN prints it; NULL until it has */
 	double		reltuples;		/* rows of the table, -1: never analyzed */
+	double		modified;		/* rows changed since it was analyzed */
+
+	/* the rest is of a sequential scan with a filter */
 	const char *columns;		/* what an index should hold, NULL: unknown */
 	const char *index_sql;		/* CREATE INDEX for them, NULL: none to suggest */
 	bool		indexed;		/* such an index exists already */
+
+	/* of any scan with a filter */
 	const char *wrapped;		/* column inside an expression, NULL: none */
 	const char *wrapped_index;	/* which could find it outside of one */
 } DbuScanFact;
@@ -95,6 +100,7 @@ typedef struct DbuPlanNode
 	const char *schema;			/* NULL unless EXPLAIN was VERBOSE */
 	const char *relation;		/* NULL: scans no table */
 	const char *alias;			/* NULL: has none */
+	const DbuScanFact *fact;	/* NULL: none, as in every foreign plan */
 	double		plan_rows;		/* estimate; per process below a Gather */
 	bool		executed;		/* has actual figures and ran at least once */
 	double		rows;			/* actual, average of one loop */
@@ -179,7 +185,6 @@ typedef struct DbuFinding
 
 typedef struct DbuAnalysis
 {
-	List	   *facts;			/* DbuScanFact *; NIL for a foreign plan */
 	const DbuPlanStatement *statement;	/* visited at the moment */
 	const char *rule;			/* visited at the moment */
 	List	   *findings;		/* DbuFinding * */
@@ -193,7 +198,11 @@ extern bool dbu_explain_is_small_part(const DbuAnalysis *analysis, double part);
 extern void dbu_explain_add_number(DbuFinding *finding, const char *name, double number);
 extern void dbu_explain_add_text(DbuFinding *finding, const char *name, const char *text);
 
-/* rules over one node: rules_scan.c, rules_join.c, rules_effort.c */
+/* rules_estimate.c: actual rows as a multiple of the estimate, or the reverse */
+#define DBU_MISESTIMATE 10
+extern double dbu_explain_misestimate(const DbuPlanNode *node);
+
+/* rules over one node: rules_scan.c, rules_estimate.c, rules_join.c, rules_effort.c */
 extern void dbu_explain_rule_slow_scan(DbuAnalysis *analysis, const DbuPlanNode *node);
 extern void dbu_explain_rule_wrapped_column(DbuAnalysis *analysis, const DbuPlanNode *node);
 extern void dbu_explain_rule_inefficient_index(DbuAnalysis *analysis, const DbuPlanNode *node);
@@ -203,6 +212,7 @@ extern void dbu_explain_rule_large_offset(DbuAnalysis *analysis, const DbuPlanNo
 extern void dbu_explain_rule_limit_order_index(DbuAnalysis *analysis, const DbuPlanNode *node);
 extern void dbu_explain_rule_partitions_not_pruned(DbuAnalysis *analysis, const DbuPlanNode *node);
 extern void dbu_explain_rule_remote_filter(DbuAnalysis *analysis, const DbuPlanNode *node);
+extern void dbu_explain_rule_stale_statistics(DbuAnalysis *analysis, const DbuPlanNode *node);
 extern void dbu_explain_rule_row_misestimate(DbuAnalysis *analysis, const DbuPlanNode *node);
 extern void dbu_explain_rule_nested_loop(DbuAnalysis *analysis, const DbuPlanNode *node);
 extern void dbu_explain_rule_join_filter(DbuAnalysis *analysis, const DbuPlanNode *node);

@@ -6,7 +6,9 @@
  * A rule is one function and one line of the table.  It looks at a node (or
  * at the statement) and calls dbu_explain_add_finding() if it has something
  * to say, with the figures that made it speak.  Rules of one subject share a
- * file: rules_scan.c, rules_join.c, rules_effort.c, rules_time.c.
+ * file: rules_scan.c, rules_estimate.c, rules_join.c, rules_effort.c,
+ * rules_time.c.  One more rule, plan_regression, is over what tracking has
+ * counted, not over a plan: see statement_findings.c.
  *
  * False alarms are what users of such rules complain of, so each rule has a
  * floor below which the matter is too small to be worth a word, besides the
@@ -40,6 +42,7 @@ static const Rule rules[] = {
 	{"partitions_not_pruned", dbu_explain_rule_partitions_not_pruned, NULL},
 	{"remote_filter", dbu_explain_rule_remote_filter, NULL},
 	{"large_offset", dbu_explain_rule_large_offset, NULL},
+	{"stale_statistics", dbu_explain_rule_stale_statistics, NULL},
 	{"row_misestimate", dbu_explain_rule_row_misestimate, NULL},
 	{"nested_loop", dbu_explain_rule_nested_loop, NULL},
 	{"join_filter", dbu_explain_rule_join_filter, NULL},
@@ -143,17 +146,74 @@ compare_findings(const ListCell *a, const ListCell *b)
 	return left->order < right->order ? -1 : left->order > right->order;
 }
 
+static int
+compare_facts(const ListCell *a, const ListCell *b)
+{
+	const DbuScanFact *left = lfirst(a);
+	const DbuScanFact *right = lfirst(b);
+
+	return strcmp(left->alias, right->alias);
+}
+
+/* The fact of this alias among facts in the order of their aliases, or NULL. */
+static const DbuScanFact *
+fact_of_alias(List *facts, const char *alias)
+{
+	int			low = 0;
+	int			high = list_length(facts);
+
+	while (low < high)
+	{
+		int			middle = low + (high - low) / 2;
+		const DbuScanFact *fact = list_nth(facts, middle);
+		int			order = strcmp(fact->alias, alias);
+
+		if (order == 0)
+			return fact;
+		if (order < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return NULL;
+}
+
+/* Gives the nodes their facts; EXPLAIN has made the aliases unique. */
+static void
+attach_facts(const DbuPlanStatement *statement, List *facts)
+{
+	List	   *named = NIL;
+	ListCell   *lc;
+
+	foreach(lc, facts)
+	{
+		if (((DbuScanFact *) lfirst(lc))->alias != NULL)
+			named = lappend(named, lfirst(lc));
+	}
+	list_sort(named, compare_facts);
+	foreach(lc, statement->nodes)
+	{
+		DbuPlanNode *node = lfirst(lc);
+
+		/* what is written is no scan, but has the name of one */
+		if (node->alias != NULL && strcmp(node->type, "ModifyTable") != 0)
+			node->fact = fact_of_alias(named, node->alias);
+	}
+	list_free(named);
+}
+
 /* What the rules find in the statements of a plan: DbuFinding *, worst first. */
 List *
 dbu_explain_judge(List *statements, List *facts)
 {
-	DbuAnalysis analysis = {.facts = facts};
+	DbuAnalysis analysis = {0};
 	ListCell   *ls;
 	ListCell   *ln;
 
 	foreach(ls, statements)
 	{
 		dbu_explain_share_out(lfirst(ls));
+		attach_facts(lfirst(ls), facts);
 		analysis.statement = lfirst(ls);
 		foreach(ln, analysis.statement->nodes)
 		{

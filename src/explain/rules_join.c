@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * rules_join.c
- *	  Rules over estimates, joins and subplans.
+ *	  Rules over joins and subplans.
  *
  *-------------------------------------------------------------------------
  */
@@ -12,13 +12,6 @@
 
 #include "miscadmin.h"
 #include "utils/builtins.h"
-
-/* how far the estimate is from the actual rows, either way */
-#define MISESTIMATE_INFO		10
-#define MISESTIMATE_WARN		100
-#define MISESTIMATE_CRITICAL	1000
-/* rows in all loops, estimated or actual, below which it does not matter */
-#define MIN_MISESTIMATED_ROWS	1000
 
 /* times the inner side of a nested loop, or a subplan, is executed */
 #define MIN_INNER_LOOPS			1000
@@ -43,125 +36,6 @@ has_word(const DbuPlanNode *node, const char *key, const char *word)
 
 	return text != NULL && strcmp(text, word) == 0;
 }
-
-/* ---------- estimates ---------- */
-
-/*
- * Node types whose row counts are not an estimate's counterpart: they count
- * nothing (bitmaps of several indexes, writes), count rows again when they are
- * rescanned, or only hand on what is below.
- */
-static bool
-counts_rows(const DbuPlanNode *node)
-{
-	static const char *const exempt[] = {
-		"BitmapAnd", "BitmapOr", "Hash", "Limit", "LockRows", "Materialize",
-		"Memoize", "ModifyTable", "Result"
-	};
-
-	for (int i = 0; i < lengthof(exempt); i++)
-	{
-		if (is_type(node, exempt[i]))
-			return false;
-	}
-	/* a merge join reads its inner side again where keys repeat */
-	return !(node->parent != NULL && is_type(node->parent, "Merge Join") &&
-			 strcmp(node->relationship, "Inner") == 0);
-}
-
-/* May something above stop asking before this node has given all its rows? */
-static bool
-may_stop_early(const DbuPlanNode *node)
-{
-	for (const DbuPlanNode *child = node, *up = node->parent; up != NULL;
-		 child = up, up = up->parent)
-	{
-		if (strcmp(child->relationship, "SubPlan") == 0 ||
-			strcmp(child->relationship, "InitPlan") == 0 ||
-			is_type(up, "Limit") || is_type(up, "Merge Join"))
-			return true;
-		if (is_type(up, "Nested Loop") && strcmp(child->relationship, "Inner") == 0 &&
-			(has_word(up, "Join Type", "Semi") || has_word(up, "Join Type", "Anti") ||
-			 dbu_explain_flag(up->fields, "Inner Unique")))
-			return true;
-		/* with an empty hash table the other side is not read */
-		if (is_type(up, "Hash Join") && strcmp(child->relationship, "Outer") == 0)
-		{
-			const DbuPlanNode *inner = dbu_explain_child(up, "Inner");
-
-			if (inner == NULL || inner->rows < 1)
-				return true;
-		}
-		/* these read all of their input before they give anything */
-		if (is_type(up, "Sort") || is_type(up, "Hash") ||
-			(is_type(up, "Aggregate") && !has_word(up, "Strategy", "Sorted")))
-			return false;
-	}
-	return false;
-}
-
-/*
- * How many times the actual rows are the estimated ones; negative if they are
- * fewer; 0 if they cannot be compared or are few.
- */
-static double
-misestimate(const DbuPlanNode *node)
-{
-	double		estimated = Max(node->plan_rows, 1);
-	double		actual = Max(node->rows, 1);
-
-	if (!node->executed || !counts_rows(node) ||
-		Max(estimated, actual) * node->loops < MIN_MISESTIMATED_ROWS)
-		return 0;
-	if (actual >= estimated)
-		return actual / estimated;
-	return may_stop_early(node) ? 0 : -estimated / actual;
-}
-
-/* Does the same error begin further down? */
-static bool
-inherited(const DbuPlanNode *node, double ratio)
-{
-	ListCell   *lc;
-
-	check_stack_depth();
-	foreach(lc, node->children)
-	{
-		const DbuPlanNode *child = lfirst(lc);
-		double		below = misestimate(child);
-
-		if (ratio > 0 ? below >= MISESTIMATE_INFO : below <= -MISESTIMATE_INFO)
-			return true;
-		if (!counts_rows(child) && inherited(child, ratio))
-			return true;
-	}
-	return false;
-}
-
-/* The planner expected far more or fewer rows: where the error begins. */
-void
-dbu_explain_rule_row_misestimate(DbuAnalysis *analysis, const DbuPlanNode *node)
-{
-	double		ratio = misestimate(node);
-	double		factor = ratio < 0 ? -ratio : ratio;
-	DbuFinding *finding;
-
-	if (factor < MISESTIMATE_INFO || inherited(node, ratio))
-		return;
-	finding = dbu_explain_add_finding(analysis, node,
-									  factor >= MISESTIMATE_CRITICAL ? DBU_CRITICAL :
-									  factor >= MISESTIMATE_WARN ? DBU_WARN : DBU_INFO,
-									  "The planner expected another number of rows, and chose what comes after by it. "
-									  "Run ANALYZE; for conditions on several columns that depend on each other CREATE STATISTICS.");
-	dbu_explain_add_number(finding, "rows_estimated", node->plan_rows);
-	dbu_explain_add_number(finding, "rows_actual", node->rows);
-	dbu_explain_add_number(finding, "factor", factor);
-	dbu_explain_add_number(finding, "loops", node->loops);
-	if (node->relation != NULL)
-		finding->suggested_sql = psprintf("ANALYZE %s", dbu_explain_node_relation(node));
-}
-
-/* ---------- joins ---------- */
 
 /* How often the inner side is executed; estimated if it was not. */
 static double
@@ -195,7 +69,7 @@ dbu_explain_rule_nested_loop(DbuAnalysis *analysis, const DbuPlanNode *node)
 	whole_table = is_type(inner, "Seq Scan") &&
 		((measured ? inner->rows : inner->plan_rows) + removed) * loops >= MIN_INNER_ROWS_READ;
 	/* an index look-up for each row is what a nested loop is for, if expected */
-	if (!whole_table && !(measured && misestimate(outer) >= MISESTIMATE_INFO))
+	if (!whole_table && !(measured && dbu_explain_misestimate(outer) >= DBU_MISESTIMATE))
 		return;
 
 	finding = dbu_explain_add_finding(analysis, node,

@@ -45,22 +45,6 @@ is_type(const DbuPlanNode *node, const char *type)
 	return strcmp(node->type, type) == 0;
 }
 
-/* The fact about the table that this node scans, or NULL. */
-static const DbuScanFact *
-fact_of(const DbuAnalysis *analysis, const DbuPlanNode *node)
-{
-	ListCell   *lc;
-
-	foreach(lc, analysis->facts)
-	{
-		const DbuScanFact *fact = lfirst(lc);
-
-		if (fact->alias != NULL && node->alias != NULL && strcmp(fact->alias, node->alias) == 0)
-			return fact;
-	}
-	return NULL;
-}
-
 /*
  * How many processes share the rows of a node that works in parallel, as the
  * planner counts: the leader helps less the more workers it serves.
@@ -127,7 +111,7 @@ static bool
 scan_removal(const DbuAnalysis *analysis, const DbuPlanNode *node, double *rows_read,
 			 double *share, const char **basis)
 {
-	const DbuScanFact *fact = fact_of(analysis, node);
+	const DbuScanFact *fact = node->fact;
 
 	if (!is_type(node, "Seq Scan"))
 		return false;
@@ -144,18 +128,24 @@ scan_removal(const DbuAnalysis *analysis, const DbuPlanNode *node, double *rows_
 	return true;
 }
 
-/* An index exists, but the condition hides its column in an expression. */
+/*
+ * An index exists, but the condition hides its column in an expression.  Of a
+ * scan of another index, or of that one by other columns, only actual figures
+ * tell how many rows it reads.
+ */
 void
 dbu_explain_rule_wrapped_column(DbuAnalysis *analysis, const DbuPlanNode *node)
 {
-	const DbuScanFact *fact = fact_of(analysis, node);
+	const DbuScanFact *fact = node->fact;
 	DbuFinding *finding;
-	const char *basis;
+	const char *basis = "actual rows";
 	double		rows_read;
 	double		share;
 
-	if (fact == NULL || fact->wrapped == NULL ||
-		!scan_removal(analysis, node, &rows_read, &share, &basis))
+	if (fact == NULL || fact->wrapped == NULL)
+		return;
+	if (is_type(node, "Seq Scan") ? !scan_removal(analysis, node, &rows_read, &share, &basis) :
+		!measured_removal(node, &rows_read, &share))
 		return;
 	finding = judge_removal(analysis, node, rows_read, share, basis,
 							"The condition wraps an indexed column in a function, a cast or a calculation, so that the index cannot be used. "
@@ -170,7 +160,7 @@ dbu_explain_rule_wrapped_column(DbuAnalysis *analysis, const DbuPlanNode *node)
 void
 dbu_explain_rule_slow_scan(DbuAnalysis *analysis, const DbuPlanNode *node)
 {
-	const DbuScanFact *fact = fact_of(analysis, node);
+	const DbuScanFact *fact = node->fact;
 	DbuFinding *finding;
 	const char *basis;
 	double		rows_read;

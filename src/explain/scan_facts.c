@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * scan_facts.c
- *	  What EXPLAIN does not print of a sequential scan: how many rows the table
- *	  has, and which index its filter could use.
+ *	  What EXPLAIN does not print of a scan: how many rows the table has, how
+ *	  many were changed since it was analyzed, and which index its filter could use.
  *
  * The plan's own quals say it, so that no expression is parsed back from text.
  * A column counts if the filter compares it, by an operator of its type's
@@ -32,9 +32,12 @@
 #include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
 #include "optimizer/optimizer.h"
+#include "optimizer/tlist.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
+#include "storage/bufmgr.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 
@@ -242,9 +245,32 @@ expression_indexed(Relation index, Node *expression, Index rti)
 	return list_member(expressions, expression);
 }
 
+/*
+ * Would the index find rows by this column, if a condition compared it?  By
+ * its first column; that which is scanned already by any of them.
+ */
+static bool
+finds_column(Relation index, AttrNumber column, Oid scanned_index)
+{
+	Form_pg_index form = index->rd_index;
+
+	if (!form->indisvalid || index->rd_rel->relam != BTREE_AM_OID)
+		return false;
+	if (RelationGetRelid(index) != scanned_index)
+		return form->indkey.values[0] == column &&
+			heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL);
+	for (int i = 0; i < form->indnkeyatts; i++)
+	{
+		if (form->indkey.values[i] == column)
+			return true;
+	}
+	return false;
+}
+
 /* Looks for an index that would do if a comparison did not wrap its column. */
 static void
-find_wrapped(DbuScanFact *fact, Relation rel, Node *expression, AttrNumber column)
+find_wrapped(DbuScanFact *fact, Relation rel, Oid scanned_index, Node *expression,
+			 AttrNumber column)
 {
 	List	   *indexes = RelationGetIndexList(rel);
 	const char *name = NULL;
@@ -257,9 +283,7 @@ find_wrapped(DbuScanFact *fact, Relation rel, Node *expression, AttrNumber colum
 		Relation	index = index_open(lfirst_oid(lc), AccessShareLock);
 
 		served |= expression_indexed(index, expression, fact->rti);
-		if (index->rd_index->indisvalid && index->rd_index->indkey.values[0] == column &&
-			index->rd_rel->relam == BTREE_AM_OID &&
-			heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, NULL))
+		if (finds_column(index, column, scanned_index))
 			name = pstrdup(RelationGetRelationName(index));
 		index_close(index, NoLock);
 	}
@@ -272,7 +296,7 @@ find_wrapped(DbuScanFact *fact, Relation rel, Node *expression, AttrNumber colum
 
 /* Sets what the fact tells of a column wrapped in an expression. */
 static void
-describe_wrapped(DbuScanFact *fact, Relation rel, List *quals)
+describe_wrapped(DbuScanFact *fact, Relation rel, Oid scanned_index, List *quals)
 {
 	ListCell   *lc;
 
@@ -292,42 +316,113 @@ describe_wrapped(DbuScanFact *fact, Relation rel, List *quals)
 			if (column == 0 || !OidIsValid(operator) ||
 				get_op_opfamily_strategy(operator, get_opclass_family(GetDefaultOpClass(exprType(side), BTREE_AM_OID))) == 0)
 				continue;
-			find_wrapped(fact, rel, side, column);
+			find_wrapped(fact, rel, scanned_index, side, column);
 		}
 	}
 }
 
+/* Puts the table's columns in place of those of the index, for an index-only scan. */
+static Node *
+table_columns_mutator(Node *node, void *context)
+{
+	IndexOnlyScan *scan = context;
+
+	if (node == NULL)
+		return NULL;
+	if (IsA(node, Var) && ((Var *) node)->varno == INDEX_VAR)
+	{
+		TargetEntry *column = get_tle_by_resno(scan->indextlist, ((Var *) node)->varattno);
+
+		return column ? copyObject((Node *) column->expr) : node;
+	}
+	return expression_tree_mutator(node, table_columns_mutator, context);
+}
+
+/* The index that a scan reads, InvalidOid: none, or several. */
+static Oid
+index_of_scan(Plan *plan)
+{
+	switch (nodeTag(plan))
+	{
+		case T_IndexScan:
+			return ((IndexScan *) plan)->indexid;
+		case T_IndexOnlyScan:
+			return ((IndexOnlyScan *) plan)->indexid;
+		case T_BitmapHeapScan:
+			return IsA(plan->lefttree, BitmapIndexScan) ?
+				((BitmapIndexScan *) plan->lefttree)->indexid : InvalidOid;
+		default:
+			return InvalidOid;
+	}
+}
+
+/* Sets which index a sequential scan lacks. */
+static void
+describe_lacking(DbuScanFact *fact, Relation rel, List *quals)
+{
+	List	   *comparisons = index_comparisons(quals, fact->rti);
+	StringInfoData names;
+	ListCell   *lc;
+
+	if (comparisons == NIL)
+		return;
+	initStringInfo(&names);
+	foreach(lc, comparisons)
+		appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "",
+						 quote_identifier(get_attname(RelationGetRelid(rel),
+													  ((DbuComparedColumn *) lfirst(lc))->column, false)));
+	fact->columns = names.data;
+	fact->indexed = has_index(rel, comparisons);
+	/* a toast table or a catalog is not the user's to index */
+	if (!fact->indexed && !IsCatalogRelation(rel) &&
+		(rel->rd_rel->relkind == RELKIND_RELATION || rel->rd_rel->relkind == RELKIND_MATVIEW))
+		fact->index_sql = psprintf("CREATE INDEX CONCURRENTLY ON %s (%s)",
+								   quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
+															  RelationGetRelationName(rel)),
+								   names.data);
+}
+
+static int64
+counter_of(PGFunction counter, Oid relid)
+{
+	return DatumGetInt64(DirectFunctionCall1(counter, ObjectIdGetDatum(relid)));
+}
+
+/*
+ * How many rows were modified since ANALYZE?  What a session has done just
+ * before its own ANALYZE is reported, and counted, after it: after a load the
+ * counter is no evidence.  A table of which no row was ever updated or deleted
+ * has grown if there are new rows in it.
+ */
+static double
+modified_rows(Relation rel)
+{
+	Oid			relid = RelationGetRelid(rel);
+
+	if (rel->rd_rel->reltuples >= 0 &&
+		counter_of(pg_stat_get_tuples_updated, relid) == 0 &&
+		counter_of(pg_stat_get_tuples_deleted, relid) == 0 &&
+		RelationGetNumberOfBlocks(rel) <= (BlockNumber) rel->rd_rel->relpages)
+		return 0;
+	return counter_of(pg_stat_get_mod_since_analyze, relid);
+}
+
 static DbuScanFact *
-describe_scan(SeqScan *scan, List *rtable)
+describe_scan(Scan *scan, List *rtable)
 {
 	DbuScanFact *fact = palloc0(sizeof(DbuScanFact));
-	RangeTblEntry *rte = rt_fetch(scan->scan.scanrelid, rtable);
+	RangeTblEntry *rte = rt_fetch(scan->scanrelid, rtable);
 	Relation	rel = table_open(rte->relid, NoLock);
-	List	   *comparisons;
+	List	   *quals = scan->plan.qual;
 
-	fact->rti = scan->scan.scanrelid;
+	fact->rti = scan->scanrelid;
 	fact->reltuples = rel->rd_rel->reltuples;
-	describe_wrapped(fact, rel, scan->scan.plan.qual);
-	comparisons = index_comparisons(scan->scan.plan.qual, fact->rti);
-	if (comparisons != NIL)
-	{
-		StringInfoData names;
-		ListCell   *lc;
-
-		initStringInfo(&names);
-		foreach(lc, comparisons)
-			appendStringInfo(&names, "%s%s", names.len > 0 ? ", " : "",
-							 quote_identifier(get_attname(rte->relid, ((DbuComparedColumn *) lfirst(lc))->column, false)));
-		fact->columns = names.data;
-		fact->indexed = has_index(rel, comparisons);
-		/* a toast table or a catalog is not the user's to index */
-		if (!fact->indexed && !IsCatalogRelation(rel) &&
-			(rel->rd_rel->relkind == RELKIND_RELATION || rel->rd_rel->relkind == RELKIND_MATVIEW))
-			fact->index_sql = psprintf("CREATE INDEX CONCURRENTLY ON %s (%s)",
-									   quote_qualified_identifier(get_namespace_name(RelationGetNamespace(rel)),
-																  RelationGetRelationName(rel)),
-									   names.data);
-	}
+	fact->modified = modified_rows(rel);
+	if (IsA(scan, IndexOnlyScan))
+		quals = (List *) table_columns_mutator((Node *) quals, scan);
+	describe_wrapped(fact, rel, index_of_scan((Plan *) scan), quals);
+	if (IsA(scan, SeqScan))
+		describe_lacking(fact, rel, quals);
 	table_close(rel, NoLock);
 	return fact;
 }
@@ -345,8 +440,13 @@ visit_plan(Plan *plan, List *rtable, List **facts)
 	switch (nodeTag(plan))
 	{
 		case T_SeqScan:
-			if (plan->qual != NIL)
-				*facts = lappend(*facts, describe_scan((SeqScan *) plan, rtable));
+		case T_SampleScan:
+		case T_IndexScan:
+		case T_IndexOnlyScan:
+		case T_BitmapHeapScan:
+		case T_TidScan:
+		case T_TidRangeScan:
+			*facts = lappend(*facts, describe_scan((Scan *) plan, rtable));
 			break;
 		case T_Append:
 			children = ((Append *) plan)->appendplans;
@@ -369,7 +469,7 @@ visit_plan(Plan *plan, List *rtable, List **facts)
 	visit_plan(plan->righttree, rtable, facts);
 }
 
-/* A DbuScanFact for each sequential scan with a filter. */
+/* A DbuScanFact for each scan of a table. */
 List *
 dbu_explain_scan_facts(PlannedStmt *stmt)
 {

@@ -64,6 +64,41 @@ is($node->safe_psql('postgres', q{SELECT coalesce(suggested_sql, reason), statem
 	$major >= 16 ? 'CREATE INDEX CONCURRENTLY ON public.ord (cust)|{1,2}' : "left out: $no_generic|{1}\nleft out: $no_generic|{2}",
 	'parameters without values in an array');
 
+# --- plan_regression: a plan that asks a slow function for all 20 rows in place of one
+$node->safe_psql('postgres', <<'SQL');
+CREATE FUNCTION slow(a int) RETURNS bool LANGUAGE plpgsql COST 0.0001 AS 'BEGIN PERFORM pg_sleep(0.01); RETURN true; END';
+CREATE TABLE reg (id int PRIMARY KEY, a int);
+INSERT INTO reg SELECT i, i FROM generate_series(1, 20) i;
+ANALYZE reg;
+SQL
+
+sub regression
+{
+	return $node->safe_psql('postgres', q{SET dbutil.track = 'none';
+		SELECT calls, severity, node_path, node IS NULL, evidence ->> 'new_calls', evidence ->> 'old_calls', (evidence ->> 'slower')::float8 >= 2,
+			(evidence ->> 'lost_ms')::float8 >= 100, (evidence ->> 'changed_at')::timestamptz <= now()
+		FROM dbutil.statement_findings(200) WHERE rule = 'plan_regression' AND query LIKE '%FROM reg %'});
+}
+
+sub run_by
+{
+	my ($disabled, $n) = @_;
+	$node->safe_psql('postgres', join('', map { "SET enable_$_ = off;\n" } 'bitmapscan', $disabled)
+		. "SELECT a FROM reg WHERE id = 7 AND slow(a);\n" x $n);
+	return;
+}
+run_by('seqscan', 5);
+is(regression(), '', 'one plan is no regression');
+run_by('indexscan', 4);
+is(regression(), '', 'four calls of the new plan prove nothing');
+run_by('indexscan', 1);
+like(regression(), qr/^10\|(warn|critical)\|\{\}\|t\|5\|5\|t\|t\|t$/, 'a slower plan');
+run_by('seqscan', 1);
+is(regression(), '', 'silent when the old plan is back');
+run_by('indexscan', 1);
+$node->safe_psql('postgres', 'DROP TABLE reg');
+like(regression(), qr/^12\|/, 'also of a statement that cannot be planned any more');
+
 # without preload there is nothing counted
 $node->adjust_conf('postgresql.conf', 'shared_preload_libraries', undef);
 $node->restart;
