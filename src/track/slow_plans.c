@@ -122,7 +122,6 @@ dbu_slow_plans_record(const DbuStatement *stmt, const PlanKey *key, uint64 plan_
 {
 	char	   *texts[2];
 	Size		size = 0;
-	int32		service = dbu_track_service_id();
 	DbuSlowPlan *plan;
 
 	for (int i = 0; i < (int) lengthof(texts); i++)
@@ -144,7 +143,7 @@ dbu_slow_plans_record(const DbuStatement *stmt, const PlanKey *key, uint64 plan_
 	plan = &shared->ring[shared->next % ring_size];
 	plan->number = shared->next++;
 	plan->ended = GetCurrentTimestamp();
-	plan->service = service;
+	plan->service = dbu_track_service;
 	plan->pid = MyProcPid;
 	plan->key = *key;
 	plan->plan_id = plan_id;
