@@ -7,7 +7,8 @@
  * right is set aside, with a WARNING, and the server starts with nothing
  * counted.  Runs in the postmaster, where an error would end the start: none
  * is raised here.  What has no room any more, as settings are others, counts
- * as dropped.
+ * as dropped: the statements and transactions of a service that is <other> now
+ * are not mixed with those of another one.
  *
  *-------------------------------------------------------------------------
  */
@@ -28,7 +29,8 @@ typedef struct Reader
 {
 	FILE	   *file;
 	int64		left;			/* bytes before the CRC */
-	int32	   *service;		/* what the file's services are here */
+	int32	   *service;		/* what the file's services are here, -1: there
+								 * was no room */
 	int32		nservices;
 	StringInfoData text;
 } Reader;
@@ -97,10 +99,14 @@ load_services(Reader *reader, int32 count)
 		name[NAMEDATALEN - 1] = '\0';
 		dbu_track_clean_name(name, name);
 		reader->service[i] = dbu_track_find_service(name);
+		/* the first one is <other> in each file */
+		if (reader->service[i] == 0 && i > 0)
+			reader->service[i] = -1;
 	}
 	return true;
 }
 
+/* False: there is no such service in the file. -1 where there is no room for it. */
 static bool
 map_service(const Reader *reader, int32 *service)
 {
@@ -118,7 +124,8 @@ load_statement(Reader *reader)
 	int64		size;
 
 	if (!take(reader, &saved, sizeof(saved)) || !map_service(reader, &saved.key.service) ||
-		saved.nrelations > STATEMENT_RELATIONS || !PG_VALID_ENCODING(saved.encoding) ||
+		saved.operation > CMD_NOTHING || saved.nrelations > STATEMENT_RELATIONS ||
+		!PG_VALID_ENCODING(saved.encoding) ||
 		saved.text_length < 0 || saved.tags_length < 0)
 		return false;
 	size = (int64) saved.text_length + saved.tags_length + 2;
@@ -132,6 +139,12 @@ load_statement(Reader *reader)
 			return false;
 		reader->text.data[saved.text_length] = '\0';
 		reader->text.data[size - 1] = '\0';
+	}
+	if (saved.key.service < 0)
+	{
+		pg_atomic_fetch_add_u64(&dbu_track_shared->calls_dropped, saved.counters.calls);
+		pg_atomic_fetch_add_u64(&dbu_track_shared->errors_dropped, saved.counters.errors);
+		return true;
 	}
 
 	LWLockAcquire(&dbu_track_shared->lock, LW_EXCLUSIVE);
@@ -165,7 +178,7 @@ load_transaction(Reader *reader)
 		return false;
 	saved.shape.name[NAMEDATALEN - 1] = '\0';
 	LWLockAcquire(&dbu_track_shared->transaction_lock, LW_EXCLUSIVE);
-	entry = dbu_track_xact_entry(&saved.shape, true);
+	entry = saved.shape.key.service >= 0 ? dbu_track_xact_entry(&saved.shape, true) : NULL;
 	if (entry != NULL)
 		entry->counters = saved.counters;
 	else
@@ -186,7 +199,7 @@ load_error(Reader *reader, int *used)
 	if (!take(reader, &saved, sizeof(saved)) || !map_service(reader, &saved.key.service) ||
 		saved.sqlstate == 0)
 		return false;
-	if (*used < dbu_track_max_errors)
+	if (saved.key.service >= 0 && *used < dbu_track_max_errors)
 		dbu_track_errors[(*used)++] = saved;
 	else
 		pg_atomic_fetch_add_u64(&dbu_track_shared->error_codes_dropped,

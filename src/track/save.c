@@ -5,7 +5,9 @@
  *	  to time by a background worker, so that a crash loses what was counted
  *	  since then.
  *
- * The file is written aside and renamed.  Entries are copied a few at a time
+ * The file is written aside and renamed.  One that came with a backup tells of
+ * another server: a standby, or what is restored, begins with nothing, as with
+ * PostgreSQL's own statistics.  Entries are copied a few at a time
  * under the lock held shared and written without it.  The postmaster, which
  * saves last, is alone: it takes locks that nobody holds.
  *
@@ -15,8 +17,10 @@
 #include "core/shmem.h"
 #include "track/saved.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "access/xlog.h"
 #include "miscadmin.h"
 #include "pgstat.h"
 #include "postmaster/bgworker.h"
@@ -28,6 +32,7 @@
 #include "tcop/tcopprot.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 #include "utils/wait_event.h"
 
 #define SAVED_FILE PGSTAT_STAT_PERMANENT_DIRECTORY "/dbutil.stat"
@@ -256,10 +261,28 @@ saver_ends(int code, Datum arg)
 	dbu_track_shared->saver = -1;
 }
 
+/*
+ * How long until the next save is due, in milliseconds, -1: none is.  Whatever
+ * wakes the saver meanwhile does not put it off.
+ */
+static long
+until_due(TimestampTz last)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (!save_enabled || save_interval == 0)
+		return -1;
+	/* the clock was set back */
+	if (now < last)
+		return 0;
+	return TimestampDifferenceMilliseconds(now, last + save_interval * INT64CONST(1000000));
+}
+
 void
 dbutil_track_saver(Datum arg)
 {
 	MemoryContext work;
+	TimestampTz last = GetCurrentTimestamp();
 
 	pqsignal(SIGHUP, SignalHandlerForConfigReload);
 	pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
@@ -270,12 +293,10 @@ dbutil_track_saver(Datum arg)
 
 	while (!ShutdownRequestPending)
 	{
-		int			events;
-		bool		saving = save_enabled && save_interval > 0;
+		long		timeout = until_due(last);
 
-		events = WaitLatch(MyLatch,
-						   WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | (saving ? WL_TIMEOUT : 0),
-						   save_interval * 1000L, PG_WAIT_EXTENSION);
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH | (timeout >= 0 ? WL_TIMEOUT : 0),
+						 timeout, PG_WAIT_EXTENSION);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 		if (ConfigReloadPending)
@@ -283,14 +304,15 @@ dbutil_track_saver(Datum arg)
 			ConfigReloadPending = false;
 			ProcessConfigFile(PGC_SIGHUP);
 		}
-		if (!save_enabled || save_interval == 0 || ShutdownRequestPending)
+		timeout = until_due(last);
+		if (timeout < 0 || ShutdownRequestPending)
 			continue;
-		if ((events & WL_TIMEOUT) ||
-			pg_atomic_exchange_u32(&dbu_track_shared->save_asked, 0) != 0)
+		if (timeout == 0 || pg_atomic_exchange_u32(&dbu_track_shared->save_asked, 0) != 0)
 		{
 			MemoryContextSwitchTo(work);
 			save();
 			MemoryContextReset(work);
+			last = GetCurrentTimestamp();
 		}
 	}
 	proc_exit(0);
@@ -317,12 +339,32 @@ at_stop(int code, Datum arg)
 		save();
 }
 
+/* A file that came with a backup, which is about to be recovered, is removed. */
+static bool
+came_with_backup(void)
+{
+	struct stat st;
+
+	if (stat(BACKUP_LABEL_FILE, &st) != 0)
+		return false;
+	if (unlink(SAVED_FILE) == 0)
+		ereport(LOG,
+				(errcode(ERRCODE_SUCCESSFUL_COMPLETION),
+				 errmsg("statistics in file \"%s\" are of the server that a backup was taken of, and were removed",
+						SAVED_FILE)));
+	else if (errno != ENOENT)
+		ereport(WARNING,
+				(errcode_for_file_access(),
+				 errmsg("could not remove file \"%s\": %m", SAVED_FILE)));
+	return true;
+}
+
 /* Shared memory is there, and nobody else is. */
 void
 dbu_track_start_saving(void)
 {
 	on_shmem_exit(at_stop, (Datum) 0);
-	if (save_enabled)
+	if (save_enabled && !came_with_backup())
 		dbu_track_load(SAVED_FILE);
 }
 
