@@ -87,6 +87,14 @@ SELECT count(*), count(*) FILTER (WHERE change = 'same') AS same FROM dbutil.com
 SELECT count(*), count(*) FILTER (WHERE change = 'same') AS same FROM
 	(SELECT jsonb_build_object('Node Type', 'Append', 'Plans', jsonb_agg(jsonb_build_object('Node Type', 'Seq Scan', 'Relation Name', 'p' || i, 'Alias', 'p_' || i))) AS p FROM generate_series(1, 1000) i) s,
 	dbutil.compare_plans(p, p);
+-- twenty thousand tables, the other half of them other ones: what is quadratic would take minutes
+SET statement_timeout = '20s';
+CREATE TEMP TABLE wide AS SELECT n, jsonb_build_object('Node Type', 'Append', 'Plans', (SELECT jsonb_agg(jsonb_build_object('Node Type', 'Seq Scan',
+	'Parent Relationship', 'Member', 'Relation Name', 'r' || i, 'Alias', 'r' || i)) FROM generate_series(n, n + 19999) i)) AS plan FROM unnest(ARRAY[1, 10001]) n;
+SELECT d.change, count(*) FROM wide a, wide b, dbutil.compare_plans(a.plan, b.plan) d WHERE a.n = 1 AND b.n = 10001 GROUP BY 1 ORDER BY 1;
+SELECT d.change, count(*) FROM wide a, wide b, dbutil.compare_plans(replace(a.plan::text, '"r', '"a')::jsonb, replace(b.plan::text, '"r', '"b')::jsonb) d
+WHERE a.n = 1 AND b.n = 10001 GROUP BY 1 ORDER BY 1;
+RESET statement_timeout;
 
 -- errors
 SELECT * FROM dbutil.compare_plans('[]'::jsonb, '{}'::jsonb);

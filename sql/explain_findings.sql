@@ -259,6 +259,43 @@ INSERT INTO fixture VALUES
   {"Node Type": "Materialize", "Parent Relationship": "Inner", "Plan Rows": 100, "Plans": [
   {"Node Type": "Index Scan", "Parent Relationship": "Outer", "Index Name": "b_k", "Relation Name": "b", "Alias": "b", "Plan Rows": 100, "Index Cond": "(b.k > 5)"}]}]}}]');
 
+INSERT INTO fixture VALUES
+('nested_loop: whole table below an aggregate (LATERAL)', '[{"Plan": {"Node Type": "Nested Loop", "Join Type": "Inner", "Plan Rows": 1000, "Actual Rows": 1000, "Actual Loops": 1, "Plans": [
+  {"Node Type": "Seq Scan", "Parent Relationship": "Outer", "Relation Name": "a", "Alias": "a", "Plan Rows": 1000, "Actual Rows": 1000, "Actual Loops": 1},
+  {"Node Type": "Aggregate", "Strategy": "Plain", "Parent Relationship": "Inner", "Plan Rows": 1, "Actual Rows": 1, "Actual Loops": 1000, "Plans": [
+  {"Node Type": "Seq Scan", "Parent Relationship": "Outer", "Relation Name": "b", "Alias": "b", "Plan Rows": 1, "Actual Rows": 1, "Rows Removed by Filter": 99, "Actual Loops": 1000}]}]}}]'),
+('nested_loop: whole table below a Memoize that seldom hits', '[{"Plan": {"Node Type": "Nested Loop", "Join Type": "Inner", "Plan Rows": 3000, "Actual Rows": 3000, "Actual Loops": 1, "Plans": [
+  {"Node Type": "Seq Scan", "Parent Relationship": "Outer", "Relation Name": "a", "Alias": "a", "Plan Rows": 3000, "Actual Rows": 3000, "Actual Loops": 1},
+  {"Node Type": "Memoize", "Parent Relationship": "Inner", "Plan Rows": 1, "Actual Rows": 1, "Actual Loops": 3000, "Plans": [
+  {"Node Type": "Seq Scan", "Parent Relationship": "Outer", "Relation Name": "b", "Alias": "b", "Plan Rows": 1, "Actual Rows": 1, "Rows Removed by Filter": 99, "Actual Loops": 1000}]}]}}]'),
+('nested_loop: silent, below a Memoize that hits', '[{"Plan": {"Node Type": "Nested Loop", "Join Type": "Inner", "Plan Rows": 3000, "Actual Rows": 3000, "Actual Loops": 1, "Plans": [
+  {"Node Type": "Seq Scan", "Parent Relationship": "Outer", "Relation Name": "a", "Alias": "a", "Plan Rows": 3000, "Actual Rows": 3000, "Actual Loops": 1},
+  {"Node Type": "Memoize", "Parent Relationship": "Inner", "Plan Rows": 1, "Actual Rows": 1, "Actual Loops": 3000, "Plans": [
+  {"Node Type": "Seq Scan", "Parent Relationship": "Outer", "Relation Name": "b", "Alias": "b", "Plan Rows": 1, "Actual Rows": 1, "Rows Removed by Filter": 999, "Actual Loops": 50}]}]}}]'),
+('nested_loop: whole partitions, by estimate', '[{"Plan": {"Node Type": "Nested Loop", "Join Type": "Inner", "Join Filter": "(a.id = b.id)", "Plan Rows": 1000, "Plans": [
+  {"Node Type": "Seq Scan", "Parent Relationship": "Outer", "Relation Name": "a", "Alias": "a", "Plan Rows": 1000},
+  {"Node Type": "Append", "Parent Relationship": "Inner", "Plan Rows": 150, "Plans": [
+  {"Node Type": "Seq Scan", "Parent Relationship": "Member", "Relation Name": "b1", "Alias": "b_1", "Plan Rows": 50},
+  {"Node Type": "Subquery Scan", "Parent Relationship": "Member", "Alias": "s", "Plan Rows": 100, "Plans": [
+  {"Node Type": "Seq Scan", "Parent Relationship": "Subquery", "Relation Name": "b2", "Alias": "b_2", "Plan Rows": 100}]}]}]}}]'),
+('nested_loop: silent by estimate, a sort keeps its rows', '[{"Plan": {"Node Type": "Nested Loop", "Join Type": "Inner", "Plan Rows": 1000, "Plans": [
+  {"Node Type": "Seq Scan", "Parent Relationship": "Outer", "Relation Name": "a", "Alias": "a", "Plan Rows": 1000},
+  {"Node Type": "Sort", "Parent Relationship": "Inner", "Plan Rows": 9, "Plans": [
+  {"Node Type": "Seq Scan", "Parent Relationship": "Outer", "Relation Name": "b", "Alias": "b", "Plan Rows": 9000, "Filter": "(b.id = a.id)"}]}]}}]'),
+('nested_loop: rows kept in memory, compared a million times', '[{"Plan": {"Node Type": "Nested Loop", "Join Type": "Inner", "Join Filter": "(a.x < b.x)", "Plan Rows": 900000, "Actual Rows": 900000, "Actual Loops": 1, "Rows Removed by Join Filter": 100000, "Plans": [
+  {"Node Type": "Seq Scan", "Parent Relationship": "Outer", "Relation Name": "a", "Alias": "a", "Plan Rows": 1000, "Actual Rows": 1000, "Actual Loops": 1},
+  {"Node Type": "Materialize", "Parent Relationship": "Inner", "Plan Rows": 1000, "Actual Rows": 1000, "Actual Loops": 1000, "Plans": [
+  {"Node Type": "Seq Scan", "Parent Relationship": "Outer", "Relation Name": "b", "Alias": "b", "Plan Rows": 1000, "Actual Rows": 1000, "Actual Loops": 1}]}]}}]'),
+('nested_loop: silent, rows kept in memory, compared less than that', '[{"Plan": {"Node Type": "Nested Loop", "Join Type": "Inner", "Join Filter": "(a.x < b.x)", "Plan Rows": 900000, "Actual Rows": 900000, "Actual Loops": 1, "Rows Removed by Join Filter": 99000, "Plans": [
+  {"Node Type": "Seq Scan", "Parent Relationship": "Outer", "Relation Name": "a", "Alias": "a", "Plan Rows": 1000, "Actual Rows": 1000, "Actual Loops": 1},
+  {"Node Type": "Materialize", "Parent Relationship": "Inner", "Plan Rows": 999, "Actual Rows": 999, "Actual Loops": 1000, "Plans": [
+  {"Node Type": "Seq Scan", "Parent Relationship": "Outer", "Relation Name": "b", "Alias": "b", "Plan Rows": 999, "Actual Rows": 999, "Actual Loops": 1}]}]}}]'),
+('nested_loop: silent, told of by the nested loop further down', '[{"Plan": {"Node Type": "Nested Loop", "Join Type": "Inner", "Plan Rows": 1000, "Actual Rows": 1000, "Actual Loops": 1, "Actual Total Time": 1000, "Plans": [
+  {"Node Type": "Seq Scan", "Parent Relationship": "Outer", "Relation Name": "a", "Alias": "a", "Plan Rows": 1000, "Actual Rows": 1000, "Actual Loops": 1, "Actual Total Time": 990},
+  {"Node Type": "Nested Loop", "Parent Relationship": "Inner", "Join Type": "Inner", "Plan Rows": 1, "Actual Rows": 1, "Actual Loops": 1000, "Actual Total Time": 0.01, "Plans": [
+  {"Node Type": "Index Scan", "Parent Relationship": "Outer", "Relation Name": "b", "Alias": "b", "Index Name": "b_pkey", "Plan Rows": 1, "Actual Rows": 1, "Actual Loops": 1000, "Actual Total Time": 0.005},
+  {"Node Type": "Seq Scan", "Parent Relationship": "Inner", "Relation Name": "c", "Alias": "c", "Plan Rows": 100, "Actual Rows": 100, "Actual Loops": 1000, "Actual Total Time": 0.004}]}]}}]');
+
 SELECT name,
 	coalesce(string_agg(rule || ' ' || severity || ' at ' || node_path, ', ' ORDER BY rule, node_path), '-') AS findings
 FROM fixture LEFT JOIN LATERAL dbutil.explain_findings(plan) ON true

@@ -62,3 +62,22 @@ SELECT count(*) FROM dbutil.explain_tree(NULL::jsonb);
 
 DROP TABLE tree_t;
 DROP FUNCTION tree_masked(text);
+
+-- an InitPlan's time passes in the node that asks for its result, not in that which
+-- it hangs on; named as until 16, as since 17; below a Gather the leader evaluates it;
+-- without VERBOSE a target list does not tell
+SELECT * FROM dbutil.explain_tree($${"Plan": {"Node Type": "Aggregate", "Strategy": "Plain", "Plan Rows": 1, "Actual Rows": 1, "Actual Loops": 1, "Actual Total Time": 100, "Plans": [
+   {"Node Type": "Seq Scan", "Parent Relationship": "InitPlan", "Subplan Name": "InitPlan 1 (returns $0)", "Relation Name": "u", "Alias": "u", "Plan Rows": 1, "Actual Rows": 1, "Actual Loops": 1, "Actual Total Time": 90},
+   {"Node Type": "Bitmap Heap Scan", "Parent Relationship": "Outer", "Relation Name": "t", "Alias": "t", "Recheck Cond": "(a > $0)", "Plan Rows": 1, "Actual Rows": 1, "Actual Loops": 1, "Actual Total Time": 99, "Plans": [
+    {"Node Type": "Bitmap Index Scan", "Parent Relationship": "Outer", "Index Name": "t_a", "Index Cond": "(a > $0)", "Plan Rows": 1, "Actual Rows": 1, "Actual Loops": 1, "Actual Total Time": 92}]}]}}$$::json);
+SELECT * FROM dbutil.explain_tree($${"Plan": {"Node Type": "Gather", "Workers Planned": 1, "Workers Launched": 1, "Plan Rows": 1, "Actual Rows": 1, "Actual Loops": 1, "Actual Total Time": 100, "Plans": [
+   {"Node Type": "Seq Scan", "Parent Relationship": "InitPlan", "Subplan Name": "InitPlan 1", "Relation Name": "u", "Alias": "u", "Plan Rows": 1, "Actual Rows": 1, "Actual Loops": 1, "Actual Total Time": 60},
+   {"Node Type": "Seq Scan", "Parent Relationship": "InitPlan", "Subplan Name": "InitPlan 11", "Relation Name": "v", "Alias": "v", "Plan Rows": 1, "Actual Rows": 1, "Actual Loops": 1, "Actual Total Time": 10, "Filter": "(x = (InitPlan 1).col1)"},
+   {"Node Type": "Seq Scan", "Parent Relationship": "Outer", "Relation Name": "t", "Alias": "t", "Filter": "(a > (InitPlan 11).col1)", "Plan Rows": 1, "Actual Rows": 1, "Actual Loops": 2, "Actual Total Time": 25}]}}$$::json);
+SELECT * FROM dbutil.explain_tree($${"Plan": {"Node Type": "Limit", "Plan Rows": 1, "Actual Rows": 1, "Actual Loops": 1, "Actual Total Time": 100, "Plans": [
+   {"Node Type": "Seq Scan", "Parent Relationship": "InitPlan", "Subplan Name": "InitPlan 1 (returns $1)", "Relation Name": "u", "Alias": "u", "Plan Rows": 1, "Actual Rows": 1, "Actual Loops": 1, "Actual Total Time": 90},
+   {"Node Type": "Seq Scan", "Parent Relationship": "Outer", "Relation Name": "t", "Alias": "t", "Filter": "(a = $10)", "Plan Rows": 1, "Actual Rows": 1, "Actual Loops": 1, "Actual Total Time": 98}]}}$$::json);
+-- by cost a subquery whose result is hashed is executed once, any other one for each row
+SELECT * FROM dbutil.explain_tree($${"Plan": {"Node Type": "Seq Scan", "Relation Name": "t", "Alias": "t", "Filter": "((NOT (hashed SubPlan 1)) AND (SubPlan 12))", "Plan Rows": 10, "Total Cost": 100, "Plans": [
+   {"Node Type": "Seq Scan", "Parent Relationship": "SubPlan", "Subplan Name": "SubPlan 1", "Relation Name": "u", "Alias": "u", "Plan Rows": 1, "Total Cost": 5},
+   {"Node Type": "Seq Scan", "Parent Relationship": "SubPlan", "Subplan Name": "SubPlan 12", "Relation Name": "v", "Alias": "v", "Plan Rows": 1, "Total Cost": 5}]}}$$::json);

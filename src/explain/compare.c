@@ -91,16 +91,17 @@ add_join_order(const DbuComparison *comparison, StringInfo differences,
 	{
 		const DbuComparedNode *item = i == 0 ? a : b;
 
-		sides[i][0] = dbu_explain_compared_child(comparison, i, item, "Outer");
-		sides[i][1] = dbu_explain_compared_child(comparison, i, item, "Inner");
+		sides[i][0] = dbu_explain_compared_child(item, "Outer");
+		sides[i][1] = dbu_explain_compared_child(item, "Inner");
 		if (sides[i][0] == NULL || sides[i][1] == NULL)
 			return;
-		texts[i] = psprintf("(%s) (%s)", source_names(comparison, sides[i][0]),
-							source_names(comparison, sides[i][1]));
 	}
 	if (bms_equal(sides[0][0]->sources, sides[1][0]->sources) &&
 		bms_equal(sides[0][1]->sources, sides[1][1]->sources))
 		return;
+	for (int i = 0; i < 2; i++)
+		texts[i] = psprintf("(%s) (%s)", source_names(comparison, sides[i][0]),
+							source_names(comparison, sides[i][1]));
 	add_difference(differences, "join order", texts[0], texts[1]);
 }
 

@@ -14,223 +14,22 @@
  * the same by kind, if it reads something in common: the joins of another join
  * order.
  *
- * A partition counts as its parent, so that pruning changes no set but that of
- * the partitions; a CTE's scan counts as what the CTE reads, so that one that
- * is inlined does not change what is above it.
+ * Plans of many partitions have thousands of nodes, so nothing here is compared
+ * with everything: candidates are found by sorting, or by going down from the
+ * partner of what is above.  Where that still leaves too many, MAX_CELLS and
+ * MAX_TRIES end it; nodes are then told as removed and added.
  *
  *-------------------------------------------------------------------------
  */
 #include "core/compat.h"
 #include "explain/compare.h"
 
-#include <ctype.h>
-
-#include "common/hashfn.h"
 #include "miscadmin.h"
 
 /* Cells of the table for the alignment of two lists; beyond it goes in order. */
 #define MAX_CELLS	4000000
-
-/* What a CTE of the plan that is read at the moment reads. */
-typedef struct CteSources
-{
-	const char *name;
-	Bitmapset  *sources;
-} CteSources;
-
-typedef struct Reading
-{
-	DbuComparison *comparison;
-	int			side;
-	const DbuPlanStatement *statement;
-	List	   *ctes;			/* CteSources *, the latest first */
-} Reading;
-
-static bool
-is_type(const DbuPlanNode *node, const char *type)
-{
-	return strcmp(node->type, type) == 0;
-}
-
-static bool
-is_bitmap_part(const DbuPlanNode *node)
-{
-	return is_type(node, "Bitmap Index Scan") || is_type(node, "BitmapAnd") ||
-		is_type(node, "BitmapOr");
-}
-
-static const char *
-kind_of(const DbuPlanNode *node)
-{
-	static const struct
-	{
-		const char *type;
-		const char *kind;
-	}			kinds[] = {
-		{"Nested Loop", "join"}, {"Hash Join", "join"}, {"Merge Join", "join"},
-		{"Sort", "sort"}, {"Incremental Sort", "sort"},
-		{"Append", "append"}, {"Merge Append", "append"},
-		{"Gather", "gather"}, {"Gather Merge", "gather"},
-		{"Group", "group"}, {"ModifyTable", "ModifyTable"},
-	};
-	char	   *mode;
-
-	for (int i = 0; i < lengthof(kinds); i++)
-	{
-		if (is_type(node, kinds[i].type))
-			return kinds[i].kind;
-	}
-	if (is_type(node, "Aggregate"))
-	{
-		mode = dbu_explain_text(node->fields, "Partial Mode");
-		return mode != NULL && strcmp(mode, "Partial") == 0 ? "partial group" : "group";
-	}
-	return node->relation != NULL ? "scan" : node->type;
-}
-
-/* ---------- what nodes read ---------- */
-
-static int
-number_of(DbuComparison *comparison, const char *name)
-{
-	ListCell   *lc;
-
-	foreach(lc, comparison->names)
-	{
-		if (strcmp(lfirst(lc), name) == 0)
-			return foreach_current_index(lc);
-	}
-	comparison->names = lappend(comparison->names, unconstify(char *, name));
-	return list_length(comparison->names) - 1;
-}
-
-/* The alias without the number that EXPLAIN gives to partitions. */
-static const char *
-parent_alias(const DbuPlanNode *node)
-{
-	size_t		length = strlen(node->alias);
-	size_t		digits = 0;
-
-	if (node->parent == NULL || strcmp(kind_of(node->parent), "append") != 0)
-		return node->alias;
-	while (digits < length && isdigit((unsigned char) node->alias[length - digits - 1]))
-		digits++;
-	if (digits == 0 || length < digits + 2 || node->alias[length - digits - 1] != '_')
-		return node->alias;
-	return pnstrdup(node->alias, length - digits - 1);
-}
-
-/* What a node itself reads; empty if it only works on what others read. */
-static Bitmapset *
-own_source(Reading *reading, const DbuPlanNode *node)
-{
-	static const char *const keys[] = {"Function Name", "CTE Name", "Relations"};
-	const char *name = node->type;
-	char	   *cte = dbu_explain_text(node->fields, "CTE Name");
-	ListCell   *lc;
-
-	if (is_type(node, "CTE Scan") && cte != NULL)
-	{
-		foreach(lc, reading->ctes)
-		{
-			const CteSources *sources = lfirst(lc);
-
-			if (strcmp(sources->name, cte) == 0)
-				return bms_copy(sources->sources);
-		}
-	}
-	if (node->alias != NULL)
-		name = parent_alias(node);
-	else
-	{
-		for (int i = 0; i < lengthof(keys); i++)
-		{
-			char	   *text = dbu_explain_text(node->fields, keys[i]);
-
-			if (text != NULL)
-			{
-				name = text;
-				break;
-			}
-		}
-	}
-	return bms_make_singleton(number_of(reading->comparison, name));
-}
-
-/* The scope of a node in that of its parent; versions number subplans differently. */
-static const char *
-scope_of(const DbuPlanNode *node, const char *outer)
-{
-	char	   *name = dbu_explain_text(node->fields, "Subplan Name");
-
-	if (strcmp(node->relationship, "InitPlan") != 0 && strcmp(node->relationship, "SubPlan") != 0)
-		return outer;
-	if (name == NULL || strncmp(name, "CTE ", 4) != 0)
-		name = pstrdup(node->relationship);
-	return psprintf("%s/%s", outer, name);
-}
-
-static DbuComparedNode *
-read_side(Reading *reading, const DbuPlanNode *node, DbuComparedNode *up)
-{
-	DbuComparedNode *item = palloc0(sizeof(DbuComparedNode));
-	List	  **side = &reading->comparison->sides[reading->side];
-	bool		leaf = true;
-	ListCell   *lc;
-
-	check_stack_depth();
-	CHECK_FOR_INTERRUPTS();
-	item->statement = reading->statement;
-	item->node = node;
-	item->up = up;
-	item->position = list_length(*side);
-	item->kind = kind_of(node);
-	item->index = dbu_explain_text(node->fields, "Index Name");
-	item->sort_key = dbu_explain_texts(node->fields, "Sort Key");
-	item->scope = scope_of(node, up ? up->scope : "");
-	*side = lappend(*side, item);
-
-	if (up != NULL && is_bitmap_part(node))
-	{
-		const DbuComparedNode *heap = up;
-
-		while (heap->up != NULL && is_bitmap_part(heap->node))
-			heap = heap->up;
-		item->sources = own_source(reading, heap->node);
-		leaf = false;
-	}
-	foreach(lc, node->children)
-	{
-		const DbuPlanNode *child = lfirst(lc);
-		DbuComparedNode *below = read_side(reading, child, item);
-
-		if (strcmp(below->scope, item->scope) == 0)
-		{
-			item->sources = bms_add_members(item->sources, below->sources);
-			leaf = false;
-		}
-		else
-		{
-			const char *cte = strstr(below->scope + strlen(item->scope), "/CTE ");
-
-			if (cte != NULL)
-			{
-				CteSources *sources = palloc(sizeof(CteSources));
-
-				sources->name = cte + strlen("/CTE ");
-				sources->sources = below->sources;
-				reading->ctes = lcons(sources, reading->ctes);
-			}
-		}
-	}
-	if (leaf)
-		item->sources = own_source(reading, node);
-	item->hash = hash_combine(bms_hash_value(item->sources),
-							  string_hash(item->scope, strlen(item->scope) + 1));
-	return item;
-}
-
-/* ---------- matching ---------- */
+/* Pairs that are looked at to match what is left */
+#define MAX_TRIES	4000000
 
 static bool
 same_text(const char *a, const char *b)
@@ -257,38 +56,40 @@ pair(DbuComparedNode *a, DbuComparedNode *b)
 	b->partner = a;
 }
 
-/* Pairs off two lists in any order: the first in b that may be a's partner. */
-static void
-pair_off(List *a, List *b, bool (*may) (const DbuComparedNode *a, const DbuComparedNode *b))
+static bool
+in_one_group(const DbuComparedNode *a, const DbuComparedNode *b)
 {
+	return a->hash == b->hash && strcmp(a->scope, b->scope) == 0 &&
+		bms_equal(a->sources, b->sources);
+}
+
+/*
+ * Pairs off two lists in any order: the first in b that is like a.  Those of b
+ * that have a partner stand in front, if the lists are of one order.
+ */
+static void
+pair_off(List *a, List *b)
+{
+	int			start = 0;
+	int64		tries = 0;
 	ListCell   *la;
-	ListCell   *lb;
 
 	foreach(la, a)
 	{
 		DbuComparedNode *left = lfirst(la);
 
 		CHECK_FOR_INTERRUPTS();
-		if (left->partner != NULL)
-			continue;
-		foreach(lb, b)
+		while (start < list_length(b) && ((DbuComparedNode *) list_nth(b, start))->partner != NULL)
+			start++;
+		for (int i = start; left->partner == NULL && i < list_length(b) && tries < MAX_TRIES; i++)
 		{
-			DbuComparedNode *right = lfirst(lb);
+			DbuComparedNode *right = list_nth(b, i);
 
-			if (likeness(left, right) > 0 && may(left, right))
-			{
+			tries++;
+			if (likeness(left, right) > 0)
 				pair(left, right);
-				break;
-			}
 		}
 	}
-}
-
-static bool
-in_one_group(const DbuComparedNode *a, const DbuComparedNode *b)
-{
-	return a->hash == b->hash && strcmp(a->scope, b->scope) == 0 &&
-		bms_equal(a->sources, b->sources);
 }
 
 /* The pairs, in the order of both lists, that are most alike in sum. */
@@ -303,7 +104,7 @@ align(List *a, List *b)
 
 	if ((double) (n + 1) * (m + 1) > MAX_CELLS)
 	{
-		pair_off(a, b, in_one_group);
+		pair_off(a, b);
 		return;
 	}
 #define BEST(x, y) best[(x) * (m + 1) + (y)]
@@ -335,108 +136,212 @@ align(List *a, List *b)
 #undef BEST
 }
 
-/* Members of a list that are in one group with the node. */
-static List *
-group_of(const DbuComparedNode *node, List *side)
+/* Groups together, the first plan's nodes first, in the order of the plans. */
+static int
+compare_groups(const ListCell *x, const ListCell *y)
 {
-	List	   *group = NIL;
-	ListCell   *lc;
+	const DbuComparedNode *a = lfirst(x);
+	const DbuComparedNode *b = lfirst(y);
+	int			order;
 
-	foreach(lc, side)
-	{
-		if (in_one_group(node, lfirst(lc)))
-			group = lappend(group, lfirst(lc));
-	}
-	return group;
+	if (a->hash != b->hash)
+		return a->hash < b->hash ? -1 : 1;
+	order = strcmp(a->scope, b->scope);
+	if (order == 0)
+		order = bms_compare(a->sources, b->sources);
+	if (order == 0)
+		order = a->side - b->side;
+	return order != 0 ? order : a->position - b->position;
 }
 
-static void
-align_groups(DbuComparison *comparison)
+static int
+compare_relations(const ListCell *x, const ListCell *y)
 {
-	Bitmapset  *done = NULL;
-	ListCell   *lc;
+	const DbuComparedNode *a = lfirst(x);
+	const DbuComparedNode *b = lfirst(y);
+	int			order = strcmp(a->node->relation, b->node->relation);
 
-	foreach(lc, comparison->sides[0])
-	{
-		const DbuComparedNode *first = lfirst(lc);
-		List	   *group;
-		ListCell   *member;
-
-		if (bms_is_member(first->position, done))
-			continue;
-		CHECK_FOR_INTERRUPTS();
-		group = group_of(first, comparison->sides[0]);
-		foreach(member, group)
-			done = bms_add_member(done, ((DbuComparedNode *) lfirst(member))->position);
-		align(group, group_of(first, comparison->sides[1]));
-	}
+	if (order == 0)
+		order = a->side - b->side;
+	return order != 0 ? order : a->position - b->position;
 }
 
 static bool
 of_one_relation(const DbuComparedNode *a, const DbuComparedNode *b)
 {
-	return a->node->relation != NULL && same_text(a->node->relation, b->node->relation) &&
-		(in_one_group(a, b) || same_text(a->node->alias, b->node->alias));
+	return strcmp(a->node->relation, b->node->relation) == 0;
 }
 
-/* The nearest node above that has a partner, or NULL. */
-static const DbuComparedNode *
-matched_above(const DbuComparedNode *item)
+/*
+ * Calls match() for each group of a sorted list of nodes of both plans, with
+ * the members of either plan.
+ */
+static void
+for_groups(List *sorted, bool (*same) (const DbuComparedNode *a, const DbuComparedNode *b),
+		   void (*match) (List *a, List *b))
 {
-	const DbuComparedNode *up = item->up;
+	List	   *members[2] = {NIL, NIL};
+	ListCell   *lc;
 
-	while (up != NULL && up->partner == NULL)
-		up = up->up;
-	return up;
+	foreach(lc, sorted)
+	{
+		DbuComparedNode *item = lfirst(lc);
+		ListCell   *next = lnext(sorted, lc);
+
+		members[item->side] = lappend(members[item->side], item);
+		if (next != NULL && same(item, lfirst(next)))
+			continue;
+		CHECK_FOR_INTERRUPTS();
+		if (members[0] != NIL && members[1] != NIL)
+			match(members[0], members[1]);
+		list_free(members[0]);
+		list_free(members[1]);
+		members[0] = members[1] = NIL;
+	}
 }
 
-static bool
-below_one_node(const DbuComparedNode *a, const DbuComparedNode *b)
+static void
+align_groups(const DbuComparison *comparison)
 {
-	const DbuComparedNode *left = matched_above(a);
-	const DbuComparedNode *right = matched_above(b);
+	List	   *sorted = list_concat_copy(comparison->sides[0], comparison->sides[1]);
 
-	return strcmp(a->scope, b->scope) == 0 &&
-		(left == NULL ? right == NULL : left->partner == right) &&
-		(bms_overlap(a->sources, b->sources) ||
-		 (a->node->relation != NULL && same_text(a->node->relation, b->node->relation)));
+	list_sort(sorted, compare_groups);
+	for_groups(sorted, in_one_group, align);
+	list_free(sorted);
+}
+
+/* Of scans of one relation, left over, those of one group or one alias. */
+static void
+match_scans(List *a, List *b)
+{
+	int64		tries = 0;
+	ListCell   *la;
+	ListCell   *lb;
+
+	foreach(la, a)
+	{
+		DbuComparedNode *left = lfirst(la);
+
+		CHECK_FOR_INTERRUPTS();
+		foreach(lb, b)
+		{
+			DbuComparedNode *right = lfirst(lb);
+
+			if (tries++ > MAX_TRIES)
+				return;
+			if (likeness(left, right) > 0 &&
+				(in_one_group(left, right) || same_text(left->node->alias, right->node->alias)))
+			{
+				pair(left, right);
+				break;
+			}
+		}
+	}
+}
+
+static void
+match_relations(const DbuComparison *comparison)
+{
+	List	   *left_over = NIL;
+
+	for (int side = 0; side < 2; side++)
+	{
+		ListCell   *lc;
+
+		foreach(lc, comparison->sides[side])
+		{
+			DbuComparedNode *item = lfirst(lc);
+
+			if (item->partner == NULL && item->node->relation != NULL)
+				left_over = lappend(left_over, item);
+		}
+	}
+	list_sort(left_over, compare_relations);
+	for_groups(left_over, of_one_relation, match_scans);
+	list_free(left_over);
+}
+
+/*
+ * The first node, in the order of the plan, that may be the partner of a node
+ * and stands among these or below them with no node between that has a partner.
+ */
+static DbuComparedNode *
+find_partner(const DbuComparedNode *a, List *nodes, int64 *tries)
+{
+	ListCell   *lc;
+
+	check_stack_depth();
+	foreach(lc, nodes)
+	{
+		DbuComparedNode *b = lfirst(lc);
+		DbuComparedNode *below;
+
+		if (++*tries > MAX_TRIES)
+			return NULL;
+		if (b->partner != NULL)
+			continue;
+		if (likeness(a, b) > 0 && strcmp(a->scope, b->scope) == 0 &&
+			(bms_overlap(a->sources, b->sources) ||
+			 (a->node->relation != NULL && same_text(a->node->relation, b->node->relation))))
+			return b;
+		below = find_partner(a, b->below, tries);
+		if (below != NULL)
+			return below;
+	}
+	return NULL;
+}
+
+/* Matches what is left, below nodes that are the same, or at the top. */
+static void
+match_below(const DbuComparison *comparison)
+{
+	List	   *roots = NIL;
+	int64		tries = 0;
+	ListCell   *lc;
+
+	foreach(lc, comparison->sides[1])
+	{
+		if (((DbuComparedNode *) lfirst(lc))->up == NULL)
+			roots = lappend(roots, lfirst(lc));
+	}
+	foreach(lc, comparison->sides[0])
+	{
+		DbuComparedNode *a = lfirst(lc);
+		const DbuComparedNode *up = a->up;
+		DbuComparedNode *b;
+
+		CHECK_FOR_INTERRUPTS();
+		if (a->partner != NULL)
+			continue;
+		for (; up != NULL && up->partner == NULL; up = up->up)
+			tries++;
+		b = find_partner(a, up ? up->partner->below : roots, &tries);
+		if (b != NULL)
+			pair(a, b);
+	}
 }
 
 /* Reads both plans into the comparison and finds the partners. */
 void
 dbu_explain_match(DbuComparison *comparison, List *a, List *b)
 {
-	List	   *plans[2] = {a, b};
-
-	for (int side = 0; side < 2; side++)
-	{
-		ListCell   *lc;
-
-		foreach(lc, plans[side])
-		{
-			const DbuPlanStatement *statement = lfirst(lc);
-			Reading		reading = {
-				.comparison = comparison,.side = side,.statement = statement
-			};
-
-			read_side(&reading, statement->root, NULL);
-		}
-	}
+	dbu_explain_read_sides(comparison, a, b);
 	align_groups(comparison);
-	pair_off(comparison->sides[0], comparison->sides[1], of_one_relation);
-	pair_off(comparison->sides[0], comparison->sides[1], below_one_node);
+	match_relations(comparison);
+	match_below(comparison);
 }
 
 /* The first child that stands in this relationship to its parent, or NULL. */
 DbuComparedNode *
-dbu_explain_compared_child(const DbuComparison *comparison, int side,
-						   const DbuComparedNode *parent, const char *relationship)
+dbu_explain_compared_child(const DbuComparedNode *parent, const char *relationship)
 {
-	for (int i = parent->position + 1; i < list_length(comparison->sides[side]); i++)
-	{
-		DbuComparedNode *item = list_nth(comparison->sides[side], i);
+	ListCell   *lc;
 
-		if (item->up == parent && strcmp(item->node->relationship, relationship) == 0)
+	foreach(lc, parent->below)
+	{
+		DbuComparedNode *item = lfirst(lc);
+
+		if (strcmp(item->node->relationship, relationship) == 0)
 			return item;
 	}
 	return NULL;

@@ -18,6 +18,8 @@
 #define MANY_INNER_LOOPS		10000
 /* rows read by all executions of an inner scan, below which it is cheap */
 #define MIN_INNER_ROWS_READ		100000
+/* likewise, if they are kept in memory and only compared */
+#define MIN_INNER_ROWS_COMPARED	1000000
 
 /* share of a join's row pairs that its filter throws away, and their number */
 #define JOIN_REMOVED			0.9
@@ -46,6 +48,72 @@ inner_loops(const DbuAnalysis *analysis, const DbuPlanNode *outer, const DbuPlan
 	return outer->plan_rows;
 }
 
+/* What a nested loop reads again for each row of its outer side. */
+typedef struct Repeated
+{
+	const DbuPlanNode *node;	/* NULL: nothing of a size that matters */
+	double		loops;
+	double		rows;			/* that one loop gives */
+	double		removed;		/* and that its filter removes */
+} Repeated;
+
+/*
+ * Types of nodes that read what is below them anew each time, so that below
+ * them an estimate of one execution stands for each; what else there is may
+ * keep its rows.
+ */
+static bool
+reads_anew(const DbuPlanNode *node)
+{
+	static const char *const types[] = {
+		"Append", "Merge Append", "ProjectSet", "Result", "Subquery Scan", "WindowAgg"
+	};
+
+	for (int i = 0; i < lengthof(types); i++)
+	{
+		if (is_type(node, types[i]))
+			return true;
+	}
+	return is_type(node, "Aggregate") && has_word(node, "Strategy", "Plain");
+}
+
+/*
+ * Finds the table that is read as a whole the most often, from the inner side
+ * of a nested loop on down.  Actual loops tell that of any node; what a nested
+ * loop further down reads is that one's.
+ */
+static void
+find_repeated(const DbuPlanNode *node, bool measured, double loops, Repeated *found)
+{
+	double		removed = 0;
+	double		rows = measured ? node->rows : node->plan_rows;
+	ListCell   *lc;
+
+	check_stack_depth();
+	if (measured)
+	{
+		loops = node->executed ? node->loops : 0;
+		dbu_explain_number(node->fields, "Rows Removed by Filter", &removed);
+	}
+	if (loops < MIN_INNER_LOOPS)
+		return;
+	if (is_type(node, "Seq Scan") && (rows + removed) * loops >= MIN_INNER_ROWS_READ &&
+		(found->node == NULL ||
+		 (rows + removed) * loops > (found->rows + found->removed) * found->loops))
+		*found = (Repeated) {node, loops, rows, removed};
+	if (!measured && !reads_anew(node))
+		return;
+	foreach(lc, node->children)
+	{
+		const DbuPlanNode *child = lfirst(lc);
+
+		if (strcmp(child->relationship, "InitPlan") != 0 &&
+			strcmp(child->relationship, "SubPlan") != 0 &&
+			!(is_type(node, "Nested Loop") && strcmp(child->relationship, "Inner") == 0))
+			find_repeated(child, measured, loops, found);
+	}
+}
+
 /* A nested loop that scans its inner side again and again. */
 void
 dbu_explain_rule_nested_loop(DbuAnalysis *analysis, const DbuPlanNode *node)
@@ -53,38 +121,45 @@ dbu_explain_rule_nested_loop(DbuAnalysis *analysis, const DbuPlanNode *node)
 	const DbuPlanNode *outer = dbu_explain_child(node, "Outer");
 	const DbuPlanNode *inner = dbu_explain_child(node, "Inner");
 	bool		measured = analysis->statement->measured;
-	bool		whole_table;
-	double		loops;
-	double		removed = 0;
+	Repeated	repeated = {0};
+	bool		kept;
+	const char *advice;
 	DbuFinding *finding;
 
 	if (!is_type(node, "Nested Loop") || outer == NULL || inner == NULL)
 		return;
-	loops = inner_loops(analysis, outer, inner);
-	if (loops < MIN_INNER_LOOPS)
+	repeated.loops = inner_loops(analysis, outer, inner);
+	repeated.rows = measured ? inner->rows : inner->plan_rows;
+	if (repeated.loops < MIN_INNER_LOOPS || dbu_explain_is_small_part(analysis, node->total))
 		return;
 
-	if (measured)
-		dbu_explain_number(inner->fields, "Rows Removed by Filter", &removed);
-	whole_table = is_type(inner, "Seq Scan") &&
-		((measured ? inner->rows : inner->plan_rows) + removed) * loops >= MIN_INNER_ROWS_READ;
+	/* rows that are kept are compared again; without a condition it is another matter */
+	kept = is_type(inner, "Materialize") &&
+		dbu_explain_text(node->fields, "Join Filter") != NULL &&
+		repeated.rows * repeated.loops >= MIN_INNER_ROWS_COMPARED;
+	find_repeated(inner, measured, repeated.loops, &repeated);
+	if (repeated.node != NULL)
+		advice = "The inner table is read as a whole for each row of the outer side. "
+			"Give it an index on the columns of the join condition.";
+	else if (kept)
+		advice = "Each row of the outer side is compared with all rows of the inner one, which are kept in memory for that. "
+			"Give the inner table an index on the columns of the join condition, or write the condition as equality so that it can be hashed.";
 	/* an index look-up for each row is what a nested loop is for, if expected */
-	if (!whole_table && !(measured && dbu_explain_misestimate(outer) >= DBU_MISESTIMATE))
+	else if (measured && dbu_explain_misestimate(outer) >= DBU_MISESTIMATE)
+		advice = "The inner side is executed far more often than the planner expected when it chose a nested loop. "
+			"Mend the estimate of the outer side.";
+	else
 		return;
 
 	finding = dbu_explain_add_finding(analysis, node,
-									  whole_table ? DBU_CRITICAL : DBU_WARN,
-									  whole_table ?
-									  "The inner table is read as a whole for each row of the outer side. "
-									  "Give it an index on the columns of the join condition." :
-									  "The inner side is executed far more often than the planner expected when it chose a nested loop. "
-									  "Mend the estimate of the outer side.");
-	dbu_explain_add_number(finding, "inner_loops", loops);
+									  repeated.node != NULL ? DBU_CRITICAL : DBU_WARN, advice);
+	inner = repeated.node != NULL ? repeated.node : inner;
+	dbu_explain_add_number(finding, "inner_loops", repeated.loops);
 	dbu_explain_add_number(finding, "outer_rows_estimated", outer->plan_rows);
 	if (measured)
 	{
-		dbu_explain_add_number(finding, "inner_rows_per_loop", inner->rows);
-		dbu_explain_add_number(finding, "inner_rows_removed_per_loop", removed);
+		dbu_explain_add_number(finding, "inner_rows_per_loop", repeated.rows);
+		dbu_explain_add_number(finding, "inner_rows_removed_per_loop", repeated.removed);
 	}
 	dbu_explain_add_text(finding, "inner_node", dbu_explain_node_label(inner));
 	dbu_explain_add_text(finding, "basis", measured ? "actual rows" : "estimate");

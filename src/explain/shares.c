@@ -11,8 +11,10 @@
  * that stops early, whose cost is that of all its rows, gets what the LIMIT
  * costs, and shares add up to 100 % whatever a foreign plan says.
  *
- * The time of a CTE passes in its CTE Scans, wherever they are, and is taken
- * from them.  Times below a Gather are sums over its processes; what counts is
+ * The time of a CTE passes in its CTE Scans, wherever they are, and that of an
+ * InitPlan in the node that first asks for its result, which need not be the
+ * one that it hangs on: it is taken from them.  Costs are the planner's: it adds
+ * those of both to the node that they hang on.  Times below a Gather are sums over its processes; what counts is
  * how long the statement waited for them, so they are divided by their number.
  *
  *-------------------------------------------------------------------------
@@ -20,12 +22,68 @@
 #include "core/compat.h"
 #include "explain/explain.h"
 
+#include <ctype.h>
+
 #include "miscadmin.h"
 
 static bool
 is_type(const DbuPlanNode *node, const char *type)
 {
 	return strcmp(node->type, type) == 0;
+}
+
+/* Does a text hold the word, not as part of a longer number? */
+static bool
+text_mentions(const char *text, const char *word)
+{
+	size_t		length = strlen(word);
+
+	while ((text = strstr(text, word)) != NULL)
+	{
+		if (!isdigit((unsigned char) text[length]))
+			return true;
+		text++;
+	}
+	return false;
+}
+
+/* Do the texts of a node, and of none below it, hold one of the words? */
+static bool
+node_mentions(const DbuPlanNode *node, List *words)
+{
+	JsonbIterator *it = JsonbIteratorInit(node->fields);
+	JsonbIteratorToken token;
+	JsonbValue	value;
+	bool		below = false;
+	ListCell   *lc;
+
+	while ((token = JsonbIteratorNext(&it, &value, below)) != WJB_DONE)
+	{
+		bool		skipped = below;
+		char	   *text;
+
+		below = token == WJB_KEY && value.val.string.len == strlen("Plans") &&
+			memcmp(value.val.string.val, "Plans", value.val.string.len) == 0;
+		if (skipped || (token != WJB_VALUE && token != WJB_ELEM) || value.type != jbvString)
+			continue;
+		text = pnstrdup(value.val.string.val, value.val.string.len);
+		foreach(lc, words)
+		{
+			if (text_mentions(text, lfirst(lc)))
+				return true;
+		}
+		pfree(text);
+	}
+	return false;
+}
+
+/* Is the result of a subplan put into a hash table once and for all? */
+static bool
+is_hashed(const DbuPlanNode *parent, const DbuPlanNode *child)
+{
+	char	   *name = dbu_explain_text(child->fields, "Subplan Name");
+
+	return name != NULL && node_mentions(parent, list_make1(psprintf("hashed %s", name)));
 }
 
 /* How often a child is executed for one execution of its parent, estimated. */
@@ -41,7 +99,7 @@ executions(const DbuPlanNode *child)
 
 		return outer ? Max(outer->plan_rows, 1) : 1;
 	}
-	if (strcmp(child->relationship, "SubPlan") == 0)
+	if (strcmp(child->relationship, "SubPlan") == 0 && !is_hashed(parent, child))
 		return Max(parent->plan_rows, 1);
 	return 1;
 }
@@ -86,6 +144,13 @@ made_cte(const DbuPlanNode *node)
 	return name + 4;
 }
 
+/* Does the time of a node pass elsewhere than in the node that it hangs on? */
+static bool
+passes_elsewhere(const DbuPlanNode *node)
+{
+	return strcmp(node->relationship, "InitPlan") == 0;
+}
+
 static void
 hand_out(DbuPlanNode *node, double amount, bool by_time, double loops)
 {
@@ -100,7 +165,7 @@ hand_out(DbuPlanNode *node, double amount, bool by_time, double loops)
 	{
 		const DbuPlanNode *child = lfirst(lc);
 
-		if (!(by_time && made_cte(child)))
+		if (!(by_time && passes_elsewhere(child)))
 			wanted += own_account(child, by_time, loops * executions(child));
 	}
 	scale = wanted > amount ? amount / wanted : 1;
@@ -110,13 +175,23 @@ hand_out(DbuPlanNode *node, double amount, bool by_time, double loops)
 		double		child_loops = loops * executions(child);
 		double		part;
 
-		if (by_time && made_cte(child))
+		if (by_time && passes_elsewhere(child))
 			continue;
 		part = own_account(child, by_time, child_loops) * scale;
 		node->self -= part;
 		hand_out(child, part, by_time, child_loops);
 	}
 	node->self = Max(node->self, 0);
+}
+
+/* Takes what there is of an amount from a node alone; returns what is left. */
+static double
+take_from(DbuPlanNode *node, double amount)
+{
+	double		part = Min(node->self, amount);
+
+	node->self -= part;
+	return amount - part;
 }
 
 /* Takes the time of a CTE from the scans that waited for it. */
@@ -129,14 +204,88 @@ take_from_scans(const DbuPlanStatement *statement, const char *cte, double amoun
 	{
 		DbuPlanNode *node = lfirst(lc);
 		char	   *name = dbu_explain_text(node->fields, "CTE Name");
-		double		part;
 
-		if (name == NULL || strcmp(name, cte) != 0)
-			continue;
-		part = Min(node->self, amount);
-		node->self -= part;
-		amount -= part;
+		if (name != NULL && strcmp(name, cte) == 0)
+			amount = take_from(node, amount);
 	}
+}
+
+/*
+ * How expressions name the results of an InitPlan: char *.  Until 16 its name
+ * ends in "(returns $0,$1)", and they say $0; since 17 they say (InitPlan 1).
+ */
+static List *
+result_words(const DbuPlanNode *initplan)
+{
+	char	   *name = dbu_explain_text(initplan->fields, "Subplan Name");
+	char	   *returns = name ? strstr(name, "(returns ") : NULL;
+	char	   *rest = NULL;
+	List	   *words = NIL;
+
+	if (name == NULL)
+		return NIL;
+	if (returns == NULL)
+		return list_make1(psprintf("(%s)", name));
+	for (char *word = strtok_r(returns + strlen("(returns "), ",)", &rest); word != NULL;
+		 word = strtok_r(NULL, ",)", &rest))
+		words = lappend(words, word);
+	return words;
+}
+
+/* Does anything from this node on down ask for a result? */
+static bool
+asked_below(const DbuPlanNode *node, List *words)
+{
+	ListCell   *lc;
+
+	check_stack_depth();
+	if (node_mentions(node, words))
+		return true;
+	foreach(lc, node->children)
+	{
+		if (asked_below(lfirst(lc), words))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Takes the time of an InitPlan from the nodes, from this one on down, that ask
+ * for its result; those further down are the first to.  A Gather evaluates what
+ * is asked for below it, before it starts its workers.  Returns what is left.
+ */
+static double
+take_from_askers(DbuPlanNode *node, const DbuPlanNode *initplan, List *words, double amount)
+{
+	bool		gather = is_type(node, "Gather") || is_type(node, "Gather Merge");
+	ListCell   *lc;
+
+	check_stack_depth();
+	CHECK_FOR_INTERRUPTS();
+	if (gather)
+		return asked_below(node, words) ? take_from(node, amount) : amount;
+	foreach(lc, node->children)
+	{
+		if (amount > 0 && lfirst(lc) != initplan)
+			amount = take_from_askers(lfirst(lc), initplan, words, amount);
+	}
+	return amount > 0 && node_mentions(node, words) ? take_from(node, amount) : amount;
+}
+
+/* Without VERBOSE target lists are not told: takes it from whatever is there. */
+static double
+take_from_any(DbuPlanNode *node, const DbuPlanNode *initplan, double amount)
+{
+	ListCell   *lc;
+
+	check_stack_depth();
+	amount = take_from(node, amount);
+	foreach(lc, node->children)
+	{
+		if (amount > 0 && lfirst(lc) != initplan)
+			amount = take_from_any(lfirst(lc), initplan, amount);
+	}
+	return amount;
 }
 
 /*
@@ -160,14 +309,23 @@ dbu_explain_share_out(DbuPlanStatement *statement)
 	{
 		DbuPlanNode *node = lfirst(lc);
 
-		if (made_cte(node))
+		if (node->parent != NULL && passes_elsewhere(node))
 			hand_out(node, Min(own_account(node, true, 1), statement->root->total), true, 1);
 	}
 	foreach(lc, statement->nodes)
 	{
 		const DbuPlanNode *node = lfirst(lc);
+		double		left;
 
+		if (node->parent == NULL || !passes_elsewhere(node))
+			continue;
 		if (made_cte(node))
+		{
 			take_from_scans(statement, made_cte(node), node->total);
+			continue;
+		}
+		left = take_from_askers(node->parent, node, result_words(node), node->total);
+		if (left > 0)
+			take_from_any(node->parent, node, left);
 	}
 }
