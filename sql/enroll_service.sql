@@ -97,5 +97,33 @@ RESET ROLE;
 SELECT item, note FROM dbutil.enroll_service('enroll_app', statement_timeout => '100ms', lock_timeout => '1s',
 	idle_in_transaction_session_timeout => '0', dry_run => true) WHERE note IS NOT NULL AND item <> 'pgbouncer';
 
+-- membership in pg_monitor, and back; who was a member stays one
+SELECT done, item, old_value, new_value, command, undo FROM dbutil.enroll_service('enroll_app', monitor => true)
+WHERE item LIKE 'membership%';
+SELECT pg_has_role('enroll_app', 'pg_monitor', 'MEMBER');
+SELECT done, item FROM dbutil.enroll_service('enroll_app', monitor => true) WHERE item LIKE 'membership%';
+SELECT done, item, command FROM dbutil.withdraw_service('enroll_app') WHERE item LIKE 'membership%';
+SELECT pg_has_role('enroll_app', 'pg_monitor', 'MEMBER');
+GRANT pg_monitor TO enroll_app;
+SELECT done, item FROM dbutil.enroll_service('enroll_app', monitor => true) WHERE item LIKE 'membership%';
+SELECT count(*) FROM dbutil.withdraw_service('enroll_app') WHERE item LIKE 'membership%';
+SELECT pg_has_role('enroll_app', 'pg_monitor', 'MEMBER');
+
+-- what protects others from it
+SELECT protection, state, current_value FROM dbutil.service_protections('enroll_app') WHERE protection <> 'transaction_timeout';
+ALTER DATABASE :"db" SET lock_timeout = '2s';
+ALTER ROLE enroll_app SET statement_timeout = '1min';
+ALTER ROLE enroll_app IN DATABASE :"db" SET statement_timeout = '0s';
+ALTER ROLE enroll_app CONNECTION LIMIT 7;
+ALTER ROLE ALL SET idle_in_transaction_session_timeout = '3s';
+SELECT protection, state, current_value FROM dbutil.service_protections('enroll_app') WHERE protection <> 'transaction_timeout';
+ALTER ROLE enroll_app IN DATABASE :"db" RESET statement_timeout;
+SELECT protection, state, current_value FROM dbutil.service_protections('enroll_app') WHERE protection = 'statement_timeout';
+SELECT count(*) = (current_setting('server_version_num')::integer >= 170000)::integer AS known
+FROM dbutil.service_protections('enroll_app') WHERE protection = 'transaction_timeout';
+ALTER ROLE ALL RESET idle_in_transaction_session_timeout;
+ALTER DATABASE :"db" RESET lock_timeout;
+SELECT * FROM dbutil.service_protections('no_such_role');
+
 DROP OWNED BY enroll_nobody, enroll_admin;
 DROP ROLE enroll_app, enroll_admin, enroll_nobody;

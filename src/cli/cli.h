@@ -47,6 +47,8 @@ typedef struct CliCommand
 
 /* main.c: the subcommands */
 extern const CliCommand cli_check;
+extern const CliCommand cli_enroll;
+extern const CliCommand cli_withdraw;
 
 /* options.c */
 extern const char *cli_nearest(const char *word, const char *const *words);
@@ -54,6 +56,7 @@ extern bool cli_parse(const CliCommand *command, int argc, char **argv,
 					  const char **operand, char *message, size_t size);
 extern bool cli_number(const char *option, const char *text, long least, long most,
 					   long *number, char *message, size_t size);
+extern bool cli_name(const char *what, const char *text, char *message, size_t size);
 extern int	cli_bad_usage(const CliCommand *command, const char *message);
 
 /*
@@ -64,13 +67,15 @@ typedef struct CliSession
 	dbpool_pool *pool;
 	dbpool_lease lease;
 	int64_t		deadline;
+	char		more[1200];		/* DETAIL and HINT of the server's last error, in lines */
 } CliSession;
 
-#define CLI_SESSION_INIT {NULL, DBPOOL_LEASE_INIT, 0}
+#define CLI_SESSION_INIT {.lease = DBPOOL_LEASE_INIT}
 
 extern int	cli_connect(CliSession *session, const char *dsn, long timeout_s, dbpool_error *err);
 extern int	cli_query(CliSession *session, const char *sql, int n, const char *const *values,
 					  PGresult **result, dbpool_error *err);
+extern void cli_print_error(const CliSession *session, const char *doing, const dbpool_error *err);
 extern void cli_disconnect(CliSession *session);
 
 /* json.c */

@@ -206,3 +206,20 @@ cli_number(const char *option, const char *text, long lowest, long most, long *n
 	*number = value;
 	return true;
 }
+
+/* The name of a service, which also becomes that of files and of a setting's value. */
+bool
+cli_name(const char *what, const char *text, char *message, size_t size)
+{
+	size_t		len = text != NULL ? strlen(text) : 0;
+
+	if (text == NULL)
+		snprintf(message, size, "%s is missing", what);
+	else if (len < 1 || len > 63 || text[0] < 'a' || text[0] > 'z' ||
+			 strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_-") != len)
+		snprintf(message, size, "invalid name \"%.70s\": a service's name begins with a letter a to z and "
+				 "has letters a to z, digits, _ and -, at most 63", text);
+	else
+		return true;
+	return false;
+}

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <libpq-events.h>
+
 #include "cli.h"
 
 #define FAILURE_SEEN_MS 20		/* after so long at most */
@@ -76,6 +78,28 @@ acquire(CliSession *session, dbpool_error *err)
 	return err->code;
 }
 
+/* Keep what an error says beyond its first line, which dbpool_error has no room for. */
+static int
+keep_more(PGEventId event, void *info, void *through)
+{
+	CliSession *session = through;
+	const PGresult *result;
+	const char *detail;
+	const char *hint;
+
+	if (event != PGEVT_RESULTCREATE)
+		return true;
+	result = ((PGEventResultCreate *) info)->result;
+	if (PQresultStatus(result) != PGRES_FATAL_ERROR)
+		return true;
+	detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
+	hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);
+	snprintf(session->more, sizeof(session->more), "%s%s%s%s%s%s",
+			 detail != NULL ? "DETAIL:  " : "", detail != NULL ? detail : "", detail != NULL ? "\n" : "",
+			 hint != NULL ? "HINT:  " : "", hint != NULL ? hint : "", hint != NULL ? "\n" : "");
+	return true;
+}
+
 /*
  * Connect.  Everything on the session, this included, has to end within the
  * timeout.  On failure there is nothing to disconnect.
@@ -93,6 +117,8 @@ cli_connect(CliSession *session, const char *dsn, long timeout_s, dbpool_error *
 	code = acquire(session, err);
 	if (code == DBPOOL_OK)
 	{
+		/* stays until the connection is closed, as it is at the end (cli_disconnect) */
+		(void) PQregisterEventProc(dbpool_conn(session->lease), keep_more, "dbutil", session);
 		/* nothing that lies in wait in other schemas is to be called */
 		code = dbpool_exec(session->lease, session->deadline,
 						   "SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', false)",
@@ -103,6 +129,14 @@ cli_connect(CliSession *session, const char *dsn, long timeout_s, dbpool_error *
 	if (code != DBPOOL_OK)
 		cli_disconnect(session);
 	return code;
+}
+
+/* Tell a failure on stderr, with what the server added to it. */
+void
+cli_print_error(const CliSession *session, const char *doing, const dbpool_error *err)
+{
+	fprintf(stderr, "dbutil: error: %s%s%s\n%s", doing, doing[0] != '\0' ? ": " : "", err->message,
+			err->code == DBPOOL_EQUERY ? session->more : "");
 }
 
 /* One statement with n text parameters. */

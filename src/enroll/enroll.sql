@@ -18,7 +18,7 @@ CREATE TABLE dbutil.enrolled_settings (
 	enrolled_by text NOT NULL DEFAULT current_user,
 	PRIMARY KEY (database_name, rolename, setting));
 COMMENT ON TABLE dbutil.enrolled_settings IS
-	'what dbutil.enroll_service() has set for a role in a database, and what was set before (NULL: nothing, or no limit); setting ''connection limit'' is the role''s own. dbutil.withdraw_service() goes by it. All may read it, its owner and superusers write it; GRANT INSERT, UPDATE, DELETE ON it to another role that is to enrol services. Dumped by pg_dump';
+	'what dbutil.enroll_service() has set for a role in a database, and what was set before (NULL: nothing, or no limit); settings ''connection limit'' and ''membership in pg_monitor'' are the role''s own, in all databases. dbutil.withdraw_service() goes by it. All may read it, its owner and superusers write it; GRANT INSERT, UPDATE, DELETE ON it to another role that is to enrol services. Dumped by pg_dump';
 GRANT SELECT ON dbutil.enrolled_settings TO PUBLIC;
 SELECT pg_catalog.pg_extension_config_dump('dbutil.enrolled_settings', '');
 
@@ -27,8 +27,14 @@ CREATE FUNCTION dbutil.enrolled_value(database_name name, rolename name, setting
 	RETURNS text
 	LANGUAGE sql STABLE PARALLEL SAFE
 	SET search_path = pg_catalog, pg_temp
-	RETURN CASE WHEN setting = 'connection limit'
+	RETURN CASE setting
+		WHEN 'connection limit'
 		THEN (SELECT nullif(r.rolconnlimit, -1)::text FROM pg_catalog.pg_roles AS r WHERE r.rolname = $2)
+		WHEN 'membership in pg_monitor'
+		THEN (SELECT 'yes' FROM pg_catalog.pg_auth_members AS m
+			  JOIN pg_catalog.pg_roles AS r ON r.oid = m.member AND r.rolname = $2
+			  JOIN pg_catalog.pg_roles AS g ON g.oid = m.roleid AND g.rolname = 'pg_monitor'
+			  LIMIT 1)
 		ELSE (SELECT pg_catalog.substr(c.c, pg_catalog.strpos(c.c, '=') + 1)
 			  FROM pg_catalog.pg_db_role_setting AS s
 			  JOIN pg_catalog.pg_database AS d ON d.oid = s.setdatabase AND d.datname = $1
@@ -37,7 +43,7 @@ CREATE FUNCTION dbutil.enrolled_value(database_name name, rolename name, setting
 			  WHERE pg_catalog.split_part(c.c, '=', 1) = $3)
 		END;
 COMMENT ON FUNCTION dbutil.enrolled_value(name, name, text) IS
-	'value of a setting as ALTER ROLE ... IN DATABASE ... SET has it, NULL: none; for ''connection limit'' the role''s limit, NULL: none';
+	'value of a setting as ALTER ROLE ... IN DATABASE ... SET has it, NULL: none; for ''connection limit'' the role''s limit, NULL: none; for ''membership in pg_monitor'' yes, NULL: it is no member';
 
 -- The command that gives setting the value, or takes it away where it is NULL.
 CREATE FUNCTION dbutil.enrolling_command(database_name name, rolename name, setting text, new_value text)
@@ -47,12 +53,34 @@ CREATE FUNCTION dbutil.enrolling_command(database_name name, rolename name, sett
 	RETURN CASE
 		WHEN setting = 'connection limit'
 		THEN pg_catalog.format('ALTER ROLE %I CONNECTION LIMIT %s', rolename, coalesce(new_value, '-1'))
+		WHEN setting = 'membership in pg_monitor'
+		THEN pg_catalog.format(CASE WHEN new_value IS NULL THEN 'REVOKE pg_monitor FROM %I' ELSE 'GRANT pg_monitor TO %I' END, rolename)
 		WHEN new_value IS NULL
 		THEN pg_catalog.format('ALTER ROLE %I IN DATABASE %I RESET %s', rolename, database_name, setting)
 		ELSE pg_catalog.format('ALTER ROLE %I IN DATABASE %I SET %s TO %L', rolename, database_name, setting, new_value)
 		END;
 COMMENT ON FUNCTION dbutil.enrolling_command(name, name, text, text) IS
-	'text of the ALTER ROLE that gives a role''s setting the value in a database, or takes it away (NULL)';
+	'text of the command (ALTER ROLE, or for ''membership in pg_monitor'' GRANT) that gives a role''s setting the value in a database, or takes it away (NULL)';
+
+-- Does what is asked for, and sees that it was done: from PostgreSQL 16 on REVOKE
+-- only warns where another role granted.
+CREATE FUNCTION dbutil.enrolling_do(database_name name, rolename name, setting text, new_value text)
+	RETURNS void
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	EXECUTE dbutil.enrolling_command(database_name, rolename, setting, new_value);
+	IF dbutil.enrolled_value(database_name, rolename, setting) IS DISTINCT FROM new_value THEN
+		RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state',
+			MESSAGE = pg_catalog.format('%s of role "%s" is still %s', setting, rolename,
+				coalesce(pg_catalog.quote_literal(dbutil.enrolled_value(database_name, rolename, setting)), 'not set')),
+			HINT = pg_catalog.format('Who set it can take it back: %s.',
+				dbutil.enrolling_command(database_name, rolename, setting, new_value));
+	END IF;
+END $$;
+COMMENT ON FUNCTION dbutil.enrolling_do(name, name, text, text) IS
+	'runs dbutil.enrolling_command(...) and reads the value back. Errors: those of the command, 55000 it had no effect';
 
 -- How many tracked calls a timeout would have ended: as far as that is counted.
 CREATE FUNCTION dbutil.enrolling_timeout_note(
@@ -107,7 +135,7 @@ COMMENT ON FUNCTION dbutil.enrolling_timeout_note(name, name, text, interval) IS
 CREATE FUNCTION dbutil.enrolling_settings(
 	rolename name, service text, plan_cache text, track text,
 	statement_timeout interval, lock_timeout interval,
-	idle_in_transaction_session_timeout interval, connection_limit integer, settings jsonb)
+	idle_in_transaction_session_timeout interval, connection_limit integer, settings jsonb, monitor boolean)
 	RETURNS TABLE (setting text, new_value text, timeout interval)
 	LANGUAGE plpgsql STABLE
 	SET search_path = pg_catalog, pg_temp
@@ -136,7 +164,8 @@ BEGIN
 	new_value := coalesce(service, rolename);
 	RETURN NEXT;
 	FOR setting, new_value IN VALUES ('dbutil.plan_cache', plan_cache), ('dbutil.track', track),
-			('connection limit', connection_limit::text) LOOP
+			('connection limit', connection_limit::text),
+			('membership in pg_monitor', CASE WHEN monitor THEN 'yes' END) LOOP
 		IF new_value IS NOT NULL THEN
 			RETURN NEXT;
 		END IF;
@@ -165,7 +194,7 @@ BEGIN
 		RETURN NEXT;
 	END LOOP;
 END $$;
-COMMENT ON FUNCTION dbutil.enrolling_settings(name, text, text, text, interval, interval, interval, integer, jsonb) IS
+COMMENT ON FUNCTION dbutil.enrolling_settings(name, text, text, text, interval, interval, interval, integer, jsonb, boolean) IS
 	'the settings that dbutil.enroll_service() is asked for, one row each, checked as far as PostgreSQL does not';
 
 CREATE FUNCTION dbutil.enrolling_role(database_name name, rolename name)
@@ -213,7 +242,7 @@ CREATE FUNCTION dbutil.enroll_service(
 	plan_cache text = 'auto', track text = NULL,
 	statement_timeout interval = NULL, lock_timeout interval = NULL,
 	idle_in_transaction_session_timeout interval = NULL,
-	connection_limit integer = NULL, settings jsonb = '{}', dry_run boolean = false)
+	connection_limit integer = NULL, settings jsonb = '{}', monitor boolean = false, dry_run boolean = false)
 	RETURNS TABLE (done text, item text, old_value text, new_value text, command text, undo text, note text)
 	LANGUAGE plpgsql VOLATILE
 	SET search_path = pg_catalog, pg_temp
@@ -228,7 +257,7 @@ BEGIN
 	BEGIN
 		LOCK TABLE dbutil.enrolled_settings IN SHARE ROW EXCLUSIVE MODE;
 		FOR s IN SELECT * FROM dbutil.enrolling_settings(rolename, service, plan_cache, track, statement_timeout,
-				lock_timeout, idle_in_transaction_session_timeout, connection_limit, settings) LOOP
+				lock_timeout, idle_in_transaction_session_timeout, connection_limit, settings, monitor) LOOP
 			item := s.setting;
 			new_value := nullif(s.new_value, CASE WHEN item = 'connection limit' THEN '-1' END);
 			old_value := dbutil.enrolled_value(database_name, rolename, item);
@@ -240,7 +269,7 @@ BEGIN
 				done := 'kept';
 			ELSE
 				done := CASE WHEN dry_run THEN 'would set' ELSE 'set' END;
-				EXECUTE command;
+				PERFORM dbutil.enrolling_do(database_name, rolename, item, new_value);
 				INSERT INTO dbutil.enrolled_settings AS e (database_name, rolename, setting, new_value, old_value)
 				VALUES (enroll_service.database_name, enroll_service.rolename, item, new_value, old_value)
 				ON CONFLICT (database_name, rolename, setting) DO UPDATE
@@ -279,8 +308,8 @@ BEGIN
 		RETURN NEXT;
 	END IF;
 END $$;
-COMMENT ON FUNCTION dbutil.enroll_service(name, text, name, text, text, interval, interval, interval, integer, jsonb, boolean) IS
-	'puts an existing service, the role that it connects as in a database, under dbutil without a change in its code: sets dbutil.service (service; NULL: the role''s name), dbutil.plan_cache, and what else is not NULL: dbutil.track (superusers only), timeouts (0: off), the role''s connection limit, and settings, a JSON object of names and values. One row for each: done set | would set (dry_run) | kept (was so), the value before (NULL: none) and now, the command and the one that undoes it; note tells what a timeout would have ended of the calls that were tracked. Then a row for each session that must reconnect to take them up. dry_run does all of it and takes it back, so it also refuses what could not be done. Errors: 42704 or 3D000 no such role or database, 22023 a value, 42704 a setting that does not exist, 42501 you may not alter the role; nothing is changed then. dbutil.withdraw_service() gives back what was';
+COMMENT ON FUNCTION dbutil.enroll_service(name, text, name, text, text, interval, interval, interval, integer, jsonb, boolean, boolean) IS
+	'puts an existing service, the role that it connects as in a database, under dbutil without a change in its code: sets dbutil.service (service; NULL: the role''s name), dbutil.plan_cache, and what else is not NULL: dbutil.track (superusers only), timeouts (0: off), the role''s connection limit, settings, a JSON object of names and values, and with monitor membership in pg_monitor, which dbutil.health needs to judge sessions. One row for each: done set | would set (dry_run) | kept (was so), the value before (NULL: none) and now, the command and the one that undoes it; note tells what a timeout would have ended of the calls that were tracked. Then a row for each session that must reconnect to take them up. dry_run does all of it and takes it back, so it also refuses what could not be done. Errors: 42704 or 3D000 no such role or database, 22023 a value, 42704 a setting that does not exist, 42501 you may not alter the role; nothing is changed then. dbutil.withdraw_service() gives back what was, dbutil.service_protections() tells what the service still lacks';
 
 CREATE FUNCTION dbutil.withdraw_service(
 	rolename name, database_name name = current_database(), dry_run boolean = false)
@@ -317,7 +346,7 @@ BEGIN
 				note := 'was changed since it was enrolled';
 			ELSE
 				done := CASE WHEN dry_run THEN 'would set' ELSE 'set' END;
-				EXECUTE command;
+				PERFORM dbutil.enrolling_do(database_name, rolename, item, new_value);
 			END IF;
 			RETURN NEXT;
 		END LOOP;
@@ -344,4 +373,4 @@ BEGIN
 	END LOOP;
 END $$;
 COMMENT ON FUNCTION dbutil.withdraw_service(name, name, boolean) IS
-	'takes a service out again: each setting that dbutil.enroll_service() gave the role in the database gets back what it had (set, would set with dry_run), unless it was changed since (left). Then a row for each session that must reconnect. Errors: 42704 no such role, or it is not enrolled, 3D000 no such database, 42501 you may not alter the role; nothing is changed then';
+	'takes a service out again: each setting that dbutil.enroll_service() gave the role in the database gets back what it had (set, would set with dry_run), unless it was changed since (left). Then a row for each session that must reconnect. Errors: 42704 no such role, or it is not enrolled, 3D000 no such database, 42501 you may not alter the role, 55000 another role granted what is to be revoked; nothing is changed then';

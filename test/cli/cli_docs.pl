@@ -4,7 +4,8 @@
 #
 # A fenced block ```sh is run by a shell, against a server with the extension; a
 # fenced block ```text behind it is what must be printed. Numbers are not
-# compared; ... stands for the rest of a line.
+# compared; ... stands for the rest of a line, and on a line of its own for any
+# number of lines.
 use strict;
 use warnings;
 use PostgreSQL::Test::Cluster;
@@ -52,7 +53,8 @@ while ($page =~ /^```sh\n(.*?)^```\n(?:```text\n(.*?)^```\n)?/msg)
 	is($?, 0, "runs: $script") or diag($err);
 	$examples++;
 	next unless defined $expected;
-	my $pattern = join '.*', map { quotemeta } split /\.\.\./, masked($expected), -1;
+	my $pattern = join '(?:.*\n)*', map { join '.*', map { quotemeta } split /\.\.\./, $_, -1 }
+	  split /^\.\.\.\n/m, masked($expected), -1;
 	like(masked($out . $err), qr/\A$pattern\z/, "prints what the page says: $script") or diag($out . $err);
 }
 cmp_ok($examples, '>=', 3, 'examples were found');
