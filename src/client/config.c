@@ -2,6 +2,7 @@
  * config.c
  *		Options by name: one table of names, types and limits.
  *
+ * Each option has a source, for dbpool_settings_text: "code", or what settings.c says.
  * A configuration is a plain struct owned by the application and used by one
  * thread at a time; dbpool_open copies it, so there are no locks.
  */
@@ -60,6 +61,8 @@ static const option options[] = {
 
 #define NOPTIONS (sizeof(options) / sizeof(options[0]))
 
+_Static_assert(NOPTIONS == DBPOOL__NOPTIONS, "each option has its source");
+
 static const dbpool_config defaults = {
 	.max_waiters = 1000,
 	.min = 1,
@@ -102,8 +105,43 @@ dbpool__config_clear(dbpool_config *config)
 {
 	free(config->conninfo);
 	free(config->name);
+	for (size_t i = 0; i < NOPTIONS; i++)
+		free(config->sources[i]);
 	config->conninfo = NULL;
 	config->name = NULL;
+	memset(config->sources, 0, sizeof(config->sources));
+}
+
+/* Replace a configuration by another, whose strings go over to it. */
+void
+dbpool__config_take(dbpool_config *to, dbpool_config *from)
+{
+	dbpool__config_clear(to);
+	*to = *from;
+	from->conninfo = NULL;
+	from->name = NULL;
+	memset(from->sources, 0, sizeof(from->sources));
+}
+
+/* A copy with strings of its own, to be cleared; nothing is left after an error. */
+int
+dbpool__config_copy(const dbpool_config *in, dbpool_config *out, dbpool_error *err)
+{
+	bool whole;
+
+	*out = *in;
+	out->conninfo = strdup(in->conninfo);
+	out->name = strdup(in->name);
+	whole = out->conninfo != NULL && out->name != NULL;
+	for (size_t i = 0; i < NOPTIONS; i++)
+	{
+		out->sources[i] = in->sources[i] != NULL ? strdup(in->sources[i]) : NULL;
+		whole = whole && (out->sources[i] != NULL) == (in->sources[i] != NULL);
+	}
+	if (whole)
+		return DBPOOL_OK;
+	dbpool__config_clear(out);
+	return dbpool__fail(err, DBPOOL_ENOMEM, 0, NULL, "out of memory");
 }
 
 void
@@ -115,9 +153,9 @@ dbpool_config_free(dbpool_config *config)
 	free(config);
 }
 
-/* Edit distance of two option names, for "did you mean". */
-static size_t
-distance(const char *a, const char *b)
+/* Edit distance of two names, for "the nearest is"; SIZE_MAX if b is longer than 63. */
+size_t
+dbpool__distance(const char *a, const char *b)
 {
 	size_t row[64];
 	size_t n = strlen(b);
@@ -146,15 +184,15 @@ distance(const char *a, const char *b)
 	return row[n];
 }
 
-static int
-unknown_option(const char *name, dbpool_error *err)
+int
+dbpool__unknown_option(const char *name, dbpool_error *err)
 {
 	const char *best = options[0].name;
 	size_t		least = SIZE_MAX;
 
 	for (size_t i = 0; i < NOPTIONS; i++)
 	{
-		size_t d = distance(name, options[i].name);
+		size_t d = dbpool__distance(name, options[i].name);
 
 		if (d < least)
 		{
@@ -202,44 +240,82 @@ set_string(char **field, const char *value, dbpool_error *err)
 	return dbpool__ok(err);
 }
 
+/* The words of an option that is an enum, in the order of its values. */
+static const char *const reset_words[] = {"dirty", "always", "never"};
+static const char *const pooler_words[] = {"none", "transaction"};
+
 static int
 set_reset(dbpool__reset *field, const char *value, dbpool_error *err)
 {
-	if (strcmp(value, "dirty") == 0)
-		*field = RESET_DIRTY;
-	else if (strcmp(value, "always") == 0)
-		*field = RESET_ALWAYS;
-	else if (strcmp(value, "never") == 0)
-		*field = RESET_NEVER;
-	else
-		return dbpool__fail(err, DBPOOL_EINVAL, 0, NULL,
-							"invalid value for option \"reset\": \"%.64s\" is not dirty, always "
-							"or never",
-							value);
-	return dbpool__ok(err);
+	for (int i = RESET_DIRTY; i <= RESET_NEVER; i++)
+		if (strcmp(value, reset_words[i]) == 0)
+		{
+			*field = (dbpool__reset) i;
+			return dbpool__ok(err);
+		}
+	return dbpool__fail(err, DBPOOL_EINVAL, 0, NULL,
+						"invalid value for option \"reset\": \"%.64s\" is not dirty, always or never",
+						value);
 }
 
 static int
 set_pooler(dbpool__pooler *field, const char *value, dbpool_error *err)
 {
-	if (strcmp(value, "none") == 0)
-		*field = POOLER_NONE;
-	else if (strcmp(value, "transaction") == 0)
-		*field = POOLER_TRANSACTION;
-	else
-		return dbpool__fail(err, DBPOOL_EINVAL, 0, NULL,
-							"invalid value for option \"pooler\": \"%.64s\" is not none or "
-							"transaction",
-							value);
-	return dbpool__ok(err);
+	for (int i = POOLER_NONE; i <= POOLER_TRANSACTION; i++)
+		if (strcmp(value, pooler_words[i]) == 0)
+		{
+			*field = (dbpool__pooler) i;
+			return dbpool__ok(err);
+		}
+	return dbpool__fail(err, DBPOOL_EINVAL, 0, NULL,
+						"invalid value for option \"pooler\": \"%.64s\" is not none or transaction",
+						value);
 }
 
-/*
- * Have libpq read the string, and take its connect_timeout for us (seconds;
- * 0 if it has none).
- */
+int
+dbpool__option_index(const char *name)
+{
+	for (size_t i = 0; i < NOPTIONS; i++)
+		if (strcmp(options[i].name, name) == 0)
+			return (int) i;
+	return -1;
+}
+
+const char *
+dbpool__option_name(int index)
+{
+	return options[index].name;
+}
+
+/* An option's value as text: a string of the configuration, or written to buffer. */
+const char *
+dbpool__option_value(const dbpool_config *config, int index, char *buffer, size_t size)
+{
+	const option *opt = &options[index];
+	const void	 *field = (const char *) config + opt->offset;
+	int64_t		  number;
+
+	switch (opt->type)
+	{
+		case OPT_STRING:
+			return *(char *const *) field;
+		case OPT_RESET:
+			return reset_words[config->reset];
+		case OPT_POOLER:
+			return pooler_words[config->pooler];
+		case OPT_INT:
+			break;
+	}
+	number = *(const int64_t *) field;
+	if (number == 0 && opt->word != NULL)
+		return opt->word;
+	snprintf(buffer, size, "%lld", (long long) number);
+	return buffer;
+}
+
+/* Is it something that libpq can read?  Where it leads is looked at when a pool opens. */
 static int
-check_conninfo(const char *conninfo, int64_t *timeout_ms, dbpool_error *err)
+check_conninfo(const char *conninfo, dbpool_error *err)
 {
 	char			 *text = NULL;
 	PQconninfoOption *parsed = PQconninfoParse(conninfo, &text);
@@ -252,17 +328,59 @@ check_conninfo(const char *conninfo, int64_t *timeout_ms, dbpool_error *err)
 		PQfreemem(text);
 		return code;
 	}
-	*timeout_ms = 0;
-	for (PQconninfoOption *o = parsed; o->keyword != NULL; o++)
-		if (strcmp(o->keyword, "connect_timeout") == 0 && o->val != NULL)
-		{
-			long seconds = strtol(o->val, NULL, 10);
-
-			if (seconds > 0 && seconds <= MS_MAX / 1000)
-				*timeout_ms = (int64_t) seconds * 1000;
-		}
 	PQconninfoFree(parsed);
 	return dbpool__ok(err);
+}
+
+static int
+put_value(dbpool_config *config, const option *opt, const char *value, dbpool_error *err)
+{
+	switch (opt->type)
+	{
+		case OPT_INT:
+			return set_int(opt, (int64_t *) (void *) ((char *) config + opt->offset), value, err);
+		case OPT_RESET:
+			return set_reset(&config->reset, value, err);
+		case OPT_POOLER:
+			return set_pooler(&config->pooler, value, err);
+		case OPT_STRING:
+			break;
+	}
+	if (opt->offset == FIELD(conninfo))
+	{
+		int code = check_conninfo(value, err);
+
+		return code == DBPOOL_OK ? set_string(&config->conninfo, value, err) : code;
+	}
+	if (value[0] == '\0')
+		return dbpool__fail(err, DBPOOL_EINVAL, 0, NULL, "option \"%s\" must not be empty",
+							opt->name);
+	return set_string(&config->name, value, err);
+}
+
+/* Set an option and note who did so; nothing is changed after an error. */
+int
+dbpool__config_put(dbpool_config *config, const char *name, const char *value,
+				   const char *source, dbpool_error *err)
+{
+	int	  index = dbpool__option_index(name);
+	char *copy;
+	int	  code;
+
+	if (index < 0)
+		return dbpool__unknown_option(name, err);
+	copy = strdup(source);
+	if (copy == NULL)
+		return dbpool__fail(err, DBPOOL_ENOMEM, 0, NULL, "out of memory");
+	code = put_value(config, &options[index], value, err);
+	if (code != DBPOOL_OK)
+	{
+		free(copy);
+		return code;
+	}
+	free(config->sources[index]);
+	config->sources[index] = copy;
+	return code;
 }
 
 int
@@ -273,65 +391,56 @@ dbpool_config_set(dbpool_config *config, const char *name, const char *value, db
 	if (config == NULL || name == NULL || value == NULL)
 		return dbpool__fail(err, DBPOOL_EINVAL, 0, NULL,
 							"config, option and value must not be NULL");
-	for (size_t i = 0; i < NOPTIONS; i++)
+	return dbpool__config_put(config, name, value, "code", err);
+}
+
+/* connect_timeout as libpq would take it, from wherever; 0 if it is not set. */
+static int
+libpq_timeout(const char *conninfo, int64_t *timeout_ms, dbpool_error *err)
+{
+	PQconninfoOption *effective;
+	const char		 *value;
+	int				  code = dbpool__conninfo_options(conninfo, "", &effective, err);
+
+	*timeout_ms = 0;
+	if (code != DBPOOL_OK)
+		return code;
+	value = dbpool__conninfo_get(effective, "connect_timeout");
+	if (value != NULL)
 	{
-		const option *opt = &options[i];
-		int64_t		  timeout;
+		long seconds = strtol(value, NULL, 10);
 
-		if (strcmp(opt->name, name) != 0)
-			continue;
-		if (opt->type == OPT_INT)
-			return set_int(opt, (int64_t *) (void *) ((char *) config + opt->offset), value, err);
-		if (opt->type == OPT_RESET)
-			return set_reset(&config->reset, value, err);
-		if (opt->type == OPT_POOLER)
-			return set_pooler(&config->pooler, value, err);
-		if (opt->offset == FIELD(conninfo))
-		{
-			int code = check_conninfo(value, &timeout, err);
-
-			if (code != DBPOOL_OK)
-				return code;
-			return set_string(&config->conninfo, value, err);
-		}
-		if (value[0] == '\0')
-			return dbpool__fail(err, DBPOOL_EINVAL, 0, NULL, "option \"%s\" must not be empty",
-								opt->name);
-		return set_string(&config->name, value, err);
+		if (seconds > 0 && seconds <= MS_MAX / 1000)
+			*timeout_ms = (int64_t) seconds * 1000;
 	}
-	return unknown_option(name, err);
+	PQconninfoFree(effective);
+	return code;
 }
 
 int
 dbpool__config_resolve(const dbpool_config *in, dbpool_config *out, dbpool_error *err)
 {
-	int64_t from_conninfo = 0;
+	int64_t max = in->max;
+	int64_t timeout = 0;
 	int		code;
 
-	*out = *in;
-	out->conninfo = NULL;
-	out->name = NULL;
-	if (out->max == 0)
+	if (max == 0)
 	{
-		out->max = dbpool__pool_size(dbpool__cpus_usable(""));
-		if (out->max < out->min)
-			out->max = out->min;
+		max = dbpool__pool_size(dbpool__cpus_usable(""));
+		if (max < in->min)
+			max = in->min;
 	}
-	if (out->min > out->max)
+	if (in->min > max)
 		return dbpool__fail(err, DBPOOL_EINVAL, 0, NULL,
 							"option \"min\" (%lld) is greater than \"max\" (%lld)",
-							(long long) out->min, (long long) out->max);
-	code = check_conninfo(in->conninfo, &from_conninfo, err);
+							(long long) in->min, (long long) max);
+	code = libpq_timeout(in->conninfo, &timeout, err);
+	if (code == DBPOOL_OK)
+		code = dbpool__config_copy(in, out, err);
 	if (code != DBPOOL_OK)
 		return code;
+	out->max = max;
 	if (out->connect_timeout_ms == 0)
-		out->connect_timeout_ms = from_conninfo > 0 ? from_conninfo : 5000;
-	out->conninfo = strdup(in->conninfo);
-	out->name = strdup(in->name);
-	if (out->conninfo == NULL || out->name == NULL)
-	{
-		dbpool__config_clear(out);
-		return dbpool__fail(err, DBPOOL_ENOMEM, 0, NULL, "out of memory");
-	}
+		out->connect_timeout_ms = timeout > 0 ? timeout : 5000;
 	return DBPOOL_OK;
 }

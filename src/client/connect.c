@@ -9,7 +9,6 @@
  * Called without the lock by the worker that owns the slot.
  */
 #include <poll.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "internal.h"
@@ -62,32 +61,6 @@ dbpool__connect_sqlstate(const char *text, char *sqlstate, char *message, size_t
 	return sqlstate[0] != '\0';
 }
 
-static PGconn *
-start(const dbpool_config *config)
-{
-	char		timeout[32];
-	const char *keywords[8];
-	const char *values[8];
-	int			n = 0;
-
-	snprintf(timeout, sizeof(timeout), "%lld",
-			 (long long) ((config->connect_timeout_ms + 999) / 1000));
-#define DEFAULT(k, v) ((void) (keywords[n] = (k), values[n] = (v), n++))
-	DEFAULT("fallback_application_name", config->name);
-	DEFAULT("tcp_user_timeout", "15000");
-	DEFAULT("keepalives_idle", "30");
-	DEFAULT("keepalives_interval", "10");
-	DEFAULT("keepalives_count", "3");
-	DEFAULT("connect_timeout", timeout);
-	/* expanded in place: what it sets overrides the defaults before it */
-	if (config->conninfo[strspn(config->conninfo, " \t\n\r")] != '\0')
-		DEFAULT("dbname", config->conninfo);
-#undef DEFAULT
-	keywords[n] = NULL;
-	values[n] = NULL;
-	return PQconnectStartParams(keywords, values, 1);
-}
-
 /*
  * Connect for a slot.  Returns the connection, watched and ready; or one that
  * failed (to be closed by the caller, NULL if there is none) with err->code set.
@@ -100,7 +73,8 @@ dbpool__connect(dbpool_pool *pool, dbpool__slot *slot, dbpool_error *err)
 	PostgresPollingStatusType poll_status = PGRES_POLLING_WRITING;
 	char					  sqlstate[6];
 	char					  message[400];
-	PGconn					 *conn = start(config);
+	PGconn					 *conn =
+		dbpool__conninfo_start(config->conninfo, config->name, config->connect_timeout_ms, true);
 
 	if (conn == NULL)
 	{

@@ -322,7 +322,7 @@ dbpool_config *dbpool_config_new(void);
  *	acquire_timeout_ms		for DBPOOL_DEADLINE_DEFAULT, 1..		(5000)
  *	exec_timeout_ms			same for dbpool_exec, 0 = none			(300000)
  *	connect_timeout_ms		for one attempt, over all its hosts, 1.. ;
- *							default: conninfo's connect_timeout, else (5000)
+ *							default: libpq's connect_timeout, else	(5000)
  *	reset_timeout_ms		for one cleaning, 1..					(5000)
  *	idle_timeout_ms			close what idled so long, above min; 0 = never
  *																	(600000)
@@ -394,7 +394,7 @@ void dbpool_config_free(dbpool_config *config);
 /*
  * Open a pool: checks the settings, starts the threads, connects nothing
  * itself and never waits for the server.  *pool is for dbpool_close; config is
- * copied.  Errors: EINVAL (min > max, unreadable conninfo), ENOMEM, ESYSTEM.
+ * copied.  Errors: EINVAL (min > max, a conninfo libpq cannot use), ENOMEM, ESYSTEM.
  */
 int dbpool_open(const dbpool_config *config, dbpool_pool **pool, dbpool_error *err);
 

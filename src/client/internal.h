@@ -4,7 +4,8 @@
  *
  * Locks: pool->lock guards everything in a pool unless a field says otherwise.
  * The registry lock (process.c) guards the list of retired pools; it is never
- * taken while a pool->lock is held, nor the other way round.  Nothing that may
+ * taken while a pool->lock is held, nor the other way round.  The services lock
+ * (service.c) guards the table of services and is taken before both.  Nothing that may
  * block is done under either: no libpq call that talks to the server, only
  * poll with timeout 0.
  *
@@ -25,6 +26,7 @@
 #include <libpq-events.h>
 
 #include "dbpool.h"
+#include "config.h"
 
 #define NS_PER_MS INT64_C(1000000)
 #define NS_PER_S INT64_C(1000000000)
@@ -32,56 +34,6 @@
 #define RESET_SOON_NS (50 * NS_PER_MS) /* so long a waiter counts on a reset */
 #define CANCEL_AGAIN_NS (50 * NS_PER_MS) /* between cancels of one command */
 #define CANCEL_MAX_AGE_NS (5 * NS_PER_S) /* a cancel older than this is dropped */
-
-/* ---- configuration (config.c) ---- */
-
-typedef enum
-{
-	RESET_DIRTY,
-	RESET_ALWAYS,
-	RESET_NEVER
-} dbpool__reset;
-
-typedef enum
-{
-	POOLER_NONE,
-	POOLER_TRANSACTION
-} dbpool__pooler;
-
-struct dbpool_config
-{
-	char		 *conninfo;
-	char		 *name;
-	int64_t		  min;
-	int64_t		  max; /* 0 = auto */
-	int64_t		  max_waiters;
-	int64_t		  acquire_timeout_ms;
-	int64_t		  exec_timeout_ms;
-	int64_t		  connect_timeout_ms; /* 0 = conninfo's, else 5000 */
-	int64_t		  reset_timeout_ms;
-	int64_t		  idle_timeout_ms;
-	int64_t		  lifetime_ms;
-	int64_t		  validate_after_idle_ms;
-	int64_t		  connect_limit;
-	int64_t		  fail_fast_after_ms;
-	int64_t		  retry_attempts;
-	int64_t		  retry_percent;
-	dbpool__reset reset;
-	int64_t		  prepare_threshold;
-	int64_t		  statement_cache_kb;
-	dbpool__pooler pooler;
-};
-
-/* A checked copy with `auto` and defaults resolved; strings allocated. */
-int	 dbpool__config_resolve(const dbpool_config *in, dbpool_config *out, dbpool_error *err);
-void dbpool__config_clear(dbpool_config *config);
-
-/* ---- CPUs (cpus.c) ---- */
-
-/* CPUs by cgroup quota below `root` ("" = the real system); 0 = no limit. */
-int dbpool__cpus_quota(const char *root);
-int dbpool__cpus_usable(const char *root);
-int dbpool__pool_size(int cpus);
 
 /* ---- the circuit breaker (breaker.c) ---- */
 
@@ -371,6 +323,7 @@ struct dbpool_pool
 	bool		closing;  /* no new leases */
 	bool		stopping; /* threads end when their queues are empty */
 	bool		closed;	  /* dbpool_close has returned */
+	bool		defined;  /* a service's: closed by dbpool_undefine alone */
 	uint32_t	nthreads; /* running */
 	uint32_t	watchers; /* inside dbpool_wait_ready, waiting on state_cond */
 	uint32_t	nstate[SLOT_NSTATES];

@@ -95,6 +95,7 @@ set_up(dbpool_pool *pool, dbpool_config *config, dbpool_error *err)
 	pool->closing = true; /* until the threads run */
 	pool->stopping = false;
 	pool->closed = false;
+	pool->defined = false;
 	memset(pool->nstate, 0, sizeof(pool->nstate));
 	pool->nstate[SLOT_EMPTY] = max;
 	pool->epoch_at = 0;
@@ -358,6 +359,12 @@ dbpool_close(dbpool_pool *pool, int64_t deadline, dbpool_error *err)
 	{
 		pthread_mutex_unlock(&pool->lock);
 		return closed_error(err);
+	}
+	if (pool->defined)
+	{
+		pthread_mutex_unlock(&pool->lock);
+		return dbpool__fail(err, DBPOOL_EINVAL, 0, NULL,
+							"the pool belongs to a service: dbpool_undefine closes it");
 	}
 	deadline = absolute(pool, deadline);
 

@@ -9,7 +9,7 @@
  * Closed pools: their memory is kept for the next dbpool_open and never freed, so
  * that a stale lease or handle meets a pool struct whatever happens.  First in,
  * first out, to put off the reuse.  Guarded by the registry lock, which is
- * held across fork so that the child finds it free.
+ * held across fork, as the services lock is, so that the child finds them free.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -30,6 +30,7 @@ static int			   once_error; /* written once, under `once` */
 static void
 before_fork(void)
 {
+	dbpool__services_lock();
 	pthread_mutex_lock(&registry_lock);
 }
 
@@ -37,6 +38,7 @@ static void
 after_fork_parent(void)
 {
 	pthread_mutex_unlock(&registry_lock);
+	dbpool__services_unlock();
 }
 
 static void
@@ -47,6 +49,7 @@ after_fork_child(void)
 	retired_head = NULL;
 	retired_tail = NULL;
 	pthread_mutex_unlock(&registry_lock);
+	dbpool__services_unlock();
 }
 
 static void
@@ -145,9 +148,8 @@ dbpool__shell_retire(dbpool_pool *pool)
 
 	/* stale callers may be looking at it, under the lock */
 	pthread_mutex_lock(&pool->lock);
-	config = pool->config;
-	pool->config.conninfo = NULL;
-	pool->config.name = NULL;
+	memset(&config, 0, sizeof(config));
+	dbpool__config_take(&config, &pool->config);
 	poll_set = pool->poll_set;
 	poll_slot = pool->poll_slot;
 	threads = pool->threads;
