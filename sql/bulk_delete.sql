@@ -45,5 +45,31 @@ SELECT count(*) FROM pair;
 \pset format unaligned
 SELECT jsonb_pretty(dbutil.bulk_explain('delete', 'pair'));
 \pset format aligned
+-- an array of values of the primary key goes to the index as it is, unless more has to be known
+CREATE TABLE by_value (id int PRIMARY KEY, v text);
+INSERT INTO by_value SELECT g, 'v' FROM generate_series(1, 1000) g;
+CREATE FUNCTION watch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+	INSERT INTO watched VALUES (OLD.id, current_setting('enable_seqscan')); RETURN NULL; END $$;
+CREATE TABLE watched (id int, setting text);
+SELECT deleted, missing, chunks, path_reason FROM dbutil.bulk_delete('by_value', ARRAY[7, 2000, 3, 5, -1], chunk_rows => 2);
+SELECT deleted, missing FROM dbutil.bulk_delete('by_value', ARRAY[10, 3000000000]);
+SELECT deleted, missing, path_reason FROM dbutil.bulk_delete('by_value', ARRAY[12.0, 12.5]);
+SELECT deleted, path_reason FROM dbutil.bulk_delete('by_value', ARRAY[13], missing => 'error');
+SELECT deleted, path_reason FROM dbutil.bulk_delete('by_value', '[14, 15]');
+SELECT FROM dbutil.bulk_delete('by_value', ARRAY[20, 21, 20]);
+SELECT FROM dbutil.bulk_delete('by_value', ARRAY[20, NULL]);
+SELECT deleted, rows_in, chunks FROM dbutil.bulk_delete('by_value', '{}'::int[]);
+SELECT deleted, rows_in, path_reason FROM dbutil.bulk_delete('by_value', (SELECT array_agg(g) FROM generate_series(900, 200, -1) g));
+CREATE TRIGGER t AFTER DELETE ON by_value FOR EACH ROW EXECUTE FUNCTION watch();
+SELECT deleted, path_reason FROM dbutil.bulk_delete('by_value', ARRAY[32, 31, 33]);
+SELECT string_agg(concat(id, setting), ' ') FROM watched;
+SELECT count(*), sum(id) FROM by_value;
+CREATE DOMAIN code AS text COLLATE "C";
+CREATE TABLE by_code (id text COLLATE "C" PRIMARY KEY);
+INSERT INTO by_code VALUES ('a'), ('B'), ('c'), ('D');
+SELECT deleted, missing, path_reason FROM dbutil.bulk_delete('by_code', ARRAY['c', 'B', 'x']::code[]);
+SELECT deleted, missing FROM dbutil.bulk_delete('by_code', ARRAY['D', 'b']::varchar[]);
+TABLE by_code;
+
 SET client_min_messages = warning;
 DROP SCHEMA bulk_delete_test CASCADE;

@@ -32,6 +32,7 @@
  *		metrics.c	shared memory: progress, and metrics since the last reset
  *		reject_store.c	where rejected rows are kept
  *		direct.h	an insert of rows without a statement, where that is the same
+ *		delete_values.c	keys that are an array of values, without a batch
  *		insert.c update.c delete.c	what to run over a batch, and what became of its rows
  *		result.c	counters -> dbutil.bulk_result
  *
@@ -60,6 +61,7 @@
 #include "nodes/bitmapset.h"
 #include "nodes/execnodes.h"
 #include "nodes/pg_list.h"
+#include "utils/array.h"
 #include "utils/hsearch.h"
 #include "utils/relcache.h"
 #include "utils/queryenvironment.h"
@@ -282,6 +284,7 @@ typedef struct DbuBulkCall
 	List	   *shapes;			/* by id */
 	DbuShape   *last_shape;
 	int64		nbatches;		/* flushed */
+	bool		by_values;		/* keys went to the statement as an array */
 	int64		direct_batches; /* attempts without a statement ... */
 	const char *not_direct;		/* ... and why the last other one had one */
 	bool		met_conflicts;	/* ON CONFLICT DO NOTHING had to go back to INSERT */
@@ -335,6 +338,7 @@ struct DbuSource
 	Datum		(*describe) (DbuSource *source, DbuRow *row);
 	bool		all_or_nothing; /* cannot be read on behind an error */
 	DbuTuples  *tuples;			/* what it reads, if that is a query */
+	ArrayType  *values;			/* the keys to delete, if they are just that; or NULL */
 	DbuBulkCall *call;
 	DbuRow		row;
 };
@@ -545,6 +549,9 @@ extern bool dbu_bulk_returns_xmax(const DbuBulkCall *call, const DbuShape *shape
 extern void dbu_bulk_insert_flush(DbuBulkCall *call, DbuBatch *batch);
 extern void dbu_bulk_update_flush(DbuBulkCall *call, DbuBatch *batch);
 extern void dbu_bulk_delete_flush(DbuBulkCall *call, DbuBatch *batch);
+
+/* delete_values.c */
+extern bool dbu_bulk_delete_values(DbuBulkCall *call, ArrayType *array);
 
 /* match.c */
 extern void dbu_bulk_match(DbuBulkCall *call, DbuBatch *batch, DbuRowState state);

@@ -98,7 +98,9 @@ dbu_bulk_route_reason(const DbuBulkCall *call, int64 nrows)
 		appendStringInfoString(&text, "statements through SPI work for every kind of target");
 	if (call->op != DBU_BULK_INSERT && call->key != NULL)
 	{
-		if (dbu_bulk_key_steers(call, Min(nrows, dbu_bulk_slice_limit(call))))
+		if (call->by_values)
+			appendStringInfo(&text, "; keys are looked up in index \"%s\"", call->key->index_name);
+		else if (dbu_bulk_key_steers(call, Min(nrows, dbu_bulk_slice_limit(call))))
 			appendStringInfo(&text, "; nested loop over index \"%s\"", call->key->index_name);
 		else if (call->key->index_name != NULL)
 			appendStringInfoString(&text, "; the planner chooses the join, the keys are a large share of the table");

@@ -460,6 +460,8 @@ dbu_bulk_feed(DbuBulkCall *call, DbuSource *source,
 	int			nattrs = 0;
 	DbuRow	   *row = source ? &source->row : NULL;
 
+	if (source != NULL && source->values != NULL && dbu_bulk_delete_values(call, source->values))
+		return;
 	call->slice_mcxt = AllocSetContextCreate(call->mcxt, "dbutil bulk slice",
 											 ALLOCSET_DEFAULT_SIZES);
 

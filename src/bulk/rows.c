@@ -327,8 +327,9 @@ elements_are_values(DbuBulkCall *call, Oid element)
 }
 
 static void
-open_values(ArraySource *source, Oid element)
+open_values(ArraySource *source, ArrayType *array)
 {
+	Oid			element = ARR_ELEMTYPE(array);
 	DbuBulkCall *call = source->pub.call;
 
 	if (call->op == DBU_BULK_DELETE && call->key->ncolumns != 1)
@@ -349,6 +350,8 @@ open_values(ArraySource *source, Oid element)
 	source->conversions = palloc0(sizeof(Conversion));
 	prepare_conversion(call, source->conversions, 0, 0,
 					   element, -1, get_typcollation(element));
+	if (call->op == DBU_BULK_DELETE && source->conversions[0].cast == NULL && !source->conversions[0].parse)
+		source->pub.values = array;
 	source->pub.row.values = palloc(sizeof(Datum));
 	source->pub.row.nulls = palloc(sizeof(bool));
 	source->shape = dbu_bulk_shape_full(call);
@@ -379,7 +382,7 @@ dbu_bulk_rows_open(DbuBulkCall *call, Datum rows)
 	source->econtext = CreateStandaloneExprContext();
 
 	if (elements_are_values(call, element))
-		open_values(source, element);
+		open_values(source, array);
 	else if (!type_is_rowtype(base))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
