@@ -14,7 +14,6 @@
 #include "bulk/bulk.h"
 #include "core/errors.h"
 
-#include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "executor/instrument.h"
 #include "funcapi.h"
@@ -77,8 +76,7 @@ dbu_bulk_call_begin(DbuBulkOp op, Oid relid)
 	call->rows_expected = -1;
 	call->mcxt = CurrentMemoryContext;
 	call->target = dbu_bulk_target_load(relid, op);
-	if (call->target->relkind == RELKIND_FOREIGN_TABLE)
-		dbu_bulk_check_foreign(relid, op);
+	dbu_bulk_check_foreign(call->target, op);
 	call->res.complete = true;
 	return call;
 }
@@ -177,8 +175,8 @@ dbu_bulk_call(FunctionCallInfo fcinfo, DbuBulkOp op,
 
 	call = dbu_bulk_call_begin(op, PG_GETARG_OID(0));
 	options(call, fcinfo);
-	if (call->target->relkind == RELKIND_FOREIGN_TABLE && call->opt.missing == DBU_MISSING_INSERT)
-		dbu_bulk_check_foreign(call->target->relid, DBU_BULK_INSERT);
+	if (call->opt.missing == DBU_MISSING_INSERT)
+		dbu_bulk_check_foreign(call->target, DBU_BULK_INSERT);
 	source = open(call, fcinfo);
 	dbu_bulk_run_call(call, source, flush);
 

@@ -367,7 +367,7 @@ pg_noreturn extern void dbu_bulk_error_unknown(const DbuTarget *target, const ch
 												   const char *what);
 
 /* limits.c */
-extern void dbu_bulk_check_foreign(Oid relid, DbuBulkOp op);
+extern void dbu_bulk_check_foreign(const DbuTarget *target, DbuBulkOp op);
 extern Datum dbu_bulk_jsonb_in(char *json);
 extern void dbu_bulk_check_row_size(TupleDesc desc, const Datum *values, const bool *nulls, int64 ord);
 

@@ -2,7 +2,7 @@
  *
  * limits.c
  *	  Refuse what cannot be written whatever the rows are: foreign tables that
- *	  do not take the operation, and data beyond what PostgreSQL can hold.
+ *	  do not take the operation, below views as well, and data beyond what PostgreSQL can hold.
  *
  * PostgreSQL would refuse most of it too, but only once the rows are read, or
  * by naming a size of memory: here it is said at once, and what helps.
@@ -13,33 +13,44 @@
 
 #include "access/htup_details.h"
 #include "access/relation.h"
+#include "catalog/pg_class.h"
 #include "catalog/pg_foreign_data_wrapper.h"
 #include "foreign/fdwapi.h"
 #include "foreign/foreign.h"
+#include "parser/parsetree.h"
+#include "rewrite/prs2lock.h"
+#include "rewrite/rewriteHandler.h"
+#include "storage/lmgr.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/reltrigger.h"
 
 /* ---------- foreign tables ---------- */
 
+static const CmdType commands[] = {CMD_INSERT, CMD_UPDATE, CMD_DELETE};
+
+/* view: the one that writes to the table; NULL: none */
 static void
-error_foreign(const char *name, DbuBulkOp op, const char *wrapper, const char *hint)
+error_foreign(const char *name, const char *view, DbuBulkOp op, const char *wrapper, const char *hint)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("foreign table \"%s\" does not take %s", name,
 					op == DBU_BULK_INSERT ? "inserts" : op == DBU_BULK_UPDATE ? "updates" : "deletes"),
-			 errdetail("Its foreign-data wrapper is \"%s\".", wrapper),
+			 view != NULL
+			 ? errdetail("View \"%s\" writes to it; its foreign-data wrapper is \"%s\".", view, wrapper)
+			 : errdetail("Its foreign-data wrapper is \"%s\".", wrapper),
 			 errhint("%s", hint)));
 }
 
-/* The target is a foreign table, and locked. */
-void
-dbu_bulk_check_foreign(Oid relid, DbuBulkOp op)
+/* The relation is a foreign table, and locked. */
+static void
+check_foreign(Oid relid, const char *view, DbuBulkOp op)
 {
-	static const CmdType commands[] = {CMD_INSERT, CMD_UPDATE, CMD_DELETE};
 	const char *other = "Write to the table on its own server, or to a local one.";
 	Relation	rel = relation_open(relid, NoLock);
 	char	   *name = pstrdup(RelationGetRelationName(rel));
@@ -49,7 +60,7 @@ dbu_bulk_check_foreign(Oid relid, DbuBulkOp op)
 	bool		can = false;
 
 	if (!OidIsValid(wrapper->fdwhandler))
-		error_foreign(name, op, wrapper->fdwname, "The wrapper has no handler; give it one by ALTER FOREIGN DATA WRAPPER.");
+		error_foreign(name, view, op, wrapper->fdwname, "The wrapper has no handler; give it one by ALTER FOREIGN DATA WRAPPER.");
 	routine = GetFdwRoutineForRelation(rel, false);
 	switch (op)
 	{
@@ -64,12 +75,69 @@ dbu_bulk_check_foreign(Oid relid, DbuBulkOp op)
 			break;
 	}
 	if (!can)
-		error_foreign(name, op, wrapper->fdwname, other);
+		error_foreign(name, view, op, wrapper->fdwname, other);
 	if (routine->IsForeignRelUpdatable != NULL &&
 		(routine->IsForeignRelUpdatable(rel) & (1 << commands[op])) == 0)
-		error_foreign(name, op, wrapper->fdwname,
+		error_foreign(name, view, op, wrapper->fdwname,
 					  "Look at the options of the table and its server, for example \"updatable\".");
 	relation_close(rel, NoLock);
+}
+
+static bool
+has_instead_trigger(Relation rel, DbuBulkOp op)
+{
+	const TriggerDesc *triggers = rel->trigdesc;
+
+	if (triggers == NULL)
+		return false;
+	return op == DBU_BULK_INSERT ? triggers->trig_insert_instead_row
+		: op == DBU_BULK_UPDATE ? triggers->trig_update_instead_row : triggers->trig_delete_instead_row;
+}
+
+/* What a view passes a write on to by itself; InvalidOid: it does not. */
+static Oid
+written_below(Relation view, DbuBulkOp op)
+{
+	Query	   *query;
+	RangeTblRef *ref;
+
+	if (view->rd_rules == NULL || has_instead_trigger(view, op))
+		return InvalidOid;
+	for (int i = 0; i < view->rd_rules->numLocks; i++)
+	{
+		if (view->rd_rules->rules[i]->event == commands[op])
+			return InvalidOid;
+	}
+	query = get_view_query(view);
+	if (view_query_is_auto_updatable(query, false) != NULL)
+		return InvalidOid;
+	ref = linitial_node(RangeTblRef, query->jointree->fromlist);
+	return rt_fetch(ref->rtindex, query->rtable)->relid;
+}
+
+/*
+ * The target is locked.  If it is a foreign table, or a view that writes to one,
+ * that must take the operation.
+ */
+void
+dbu_bulk_check_foreign(const DbuTarget *target, DbuBulkOp op)
+{
+	Oid			relid = target->relid;
+	char		relkind = target->relkind;
+
+	while (relkind == RELKIND_VIEW)
+	{
+		Relation	view = relation_open(relid, AccessShareLock);
+
+		relid = written_below(view, op);
+		relation_close(view, NoLock);
+		if (!OidIsValid(relid))
+			return;
+		LockRelationOid(relid, AccessShareLock);
+		relkind = get_rel_relkind(relid);
+	}
+	if (relkind == RELKIND_FOREIGN_TABLE)
+		check_foreign(relid, relid == target->relid ? NULL : target->name, op);
 }
 
 /* ---------- sizes ---------- */

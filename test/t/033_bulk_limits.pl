@@ -54,6 +54,17 @@ HINT:  Look at the options of the table and its server, for example "updatable".
 		like($node->safe_psql('postgres', sprintf("SELECT rows_in FROM dbutil.$calls{$what}", 'remote')), qr/^1$/, "$what go to one that can");
 	}
 	like(refusal(q(SELECT dbutil.bulk_explain('delete', 'file', '{"key": ["id"]}'))), qr/0A000: foreign table "file" does not take deletes/, 'told before the call');
+	$node->safe_psql('postgres', q(CREATE VIEW below AS SELECT id, v FROM file; CREATE VIEW above AS SELECT * FROM below;
+		CREATE VIEW joined AS SELECT f.id, f.v FROM file f, local;
+		CREATE VIEW triggered AS SELECT * FROM file;
+		CREATE FUNCTION instead() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+		CREATE TRIGGER i INSTEAD OF INSERT ON triggered FOR EACH ROW EXECUTE FUNCTION instead()));
+	is(refusal(q(SELECT dbutil.bulk_insert('above', '[{"id": 1}]'))), qq(ERROR:  0A000: foreign table "file" does not take inserts
+DETAIL:  View "above" writes to it; its foreign-data wrapper is "file_fdw".
+HINT:  Write to the table on its own server, or to a local one.), 'below views');
+	like(refusal(q(SELECT dbutil.bulk_delete('below', '[1]', key => '{id}'))), qr/0A000: foreign table "file" does not take deletes/, 'the same, a delete');
+	like(refusal(q(SELECT dbutil.bulk_insert('joined', '[{"id": 1}]'))), qr/55000: cannot insert into view "joined"/, 'a view that passes nothing on');
+	is($node->safe_psql('postgres', q(SELECT inserted FROM dbutil.bulk_insert('triggered', '[{"id": 1}]'))), '1', 'a view with a trigger of its own');
 	like(refusal(q(CALL dbutil.bulk_insert_batches('file', 'local'))), qr/0A000: foreign table "file" does not take inserts/, 'in a procedure');
 	# as a source it will do
 	is($node->safe_psql('postgres', q(SELECT inserted FROM dbutil.bulk_insert_query('local', 'SELECT * FROM file'))), '0', 'but it can be read');
