@@ -115,6 +115,7 @@ look_for_check()
 	wish sqlsmith have sqlsmith
 	want g++ "a C++ compiler (a test includes dbpool.h from C++)" have c++
 	want libcmocka-dev "cmocka" pkg-config --exists cmocka
+	want libncurses-dev "ncurses" pkg-config --exists ncursesw
 	want perl "perl" have perl
 	want libipc-run-perl "perl's IPC::Run" perl -MIPC::Run -e 1
 	want python3 "python" test -x /usr/bin/python3

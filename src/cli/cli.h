@@ -49,6 +49,7 @@ typedef struct CliCommand
 extern const CliCommand cli_check;
 extern const CliCommand cli_enroll;
 extern const CliCommand cli_withdraw;
+extern const CliCommand cli_top;
 
 /* options.c */
 extern const char *cli_nearest(const char *word, const char *const *words);
