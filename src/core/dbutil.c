@@ -28,11 +28,9 @@ extern const DbuModule dbu_plancache_module;
 extern const DbuModule dbu_prepared_module;
 extern const DbuModule dbu_bulk_module;
 extern const DbuModule dbu_explain_module;
+extern const DbuModule dbu_health_module;
 
-/*
- * In init order.  health needs no line here: it has neither
- * settings nor hooks, only SQL and one function.
- */
+/* In init order. */
 const DbuModule *const dbu_modules[] = {
 	&dbu_track_module,
 	&dbu_watch_module,
@@ -40,6 +38,7 @@ const DbuModule *const dbu_modules[] = {
 	&dbu_prepared_module,
 	&dbu_bulk_module,
 	&dbu_explain_module,
+	&dbu_health_module,
 };
 const int	dbu_nmodules = lengthof(dbu_modules);
 

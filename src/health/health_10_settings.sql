@@ -116,6 +116,21 @@ INSERT INTO dbutil.health_checks
 	('checksum_failures', 'quick', 'server', 'count', 1, 1, NULL,
 	 'data pages whose checksum was wrong; by database',
 	 'Storage is failing, or has been: secure a backup first, then check the disks, find the pages with pg_amcheck and restore them.'),
+	('lock_table', 'full', 'configuration', '%', 20, 50, NULL,
+	 'room of the lock table in use; when it is full, statements fail',
+	 'Find the transaction that locks so many objects in pg_locks (a dump, a statement over all partitions), or raise max_locks_per_transaction.'),
+	('deadlocks', 'quick', 'rates', 'a minute', 5, NULL, NULL,
+	 'deadlocks in the current database, of late',
+	 'Let all transactions lock rows and tables in the same order; the server log and dbutil.statement_errors (40P01) name the statements.'),
+	('rollbacks', 'quick', 'rates', '%', 10, NULL, NULL,
+	 'transactions of the current database that were rolled back, of late; unknown below a thousand transactions',
+	 'dbutil.statement_errors and dbutil.transactions tell which errors, and of which service.'),
+	('temp_files', 'quick', 'rates', 'MB a minute', 1024, NULL, NULL,
+	 'written to temporary files in the current database, of late',
+	 'Look in dbutil.statements for those with most temp_blks_written; give them an index or their role more work_mem.'),
+	('connection_churn', 'quick', 'rates', 'a minute', 600, NULL, NULL,
+	 'new sessions of the current database, of late',
+	 'A session costs a process and milliseconds: let services hold connections in a pool.'),
 	('dbutil_losses', 'quick', 'server', 'count', 1, NULL, NULL,
 	 'what dbutil had to drop of its own statistics',
 	 'dbutil.status() names the setting to raise.'),
@@ -140,6 +155,16 @@ INSERT INTO dbutil.health_checks
 	 'time that a finished WAL file has been waiting to be archived',
 	 'See the archiver''s messages in the server log: archive_command or archive_library fails or hangs, and WAL piles up until it works.'),
 
+	('archiver_backlog', 'quick', 'replication', 'files', 10, 15, 'pg_monitor',
+	 'finished WAL files that wait to be archived',
+	 'Archiving is slower than the server writes: see what archive_command takes so long for, and compress or archive several files at a time.'),
+	('standby_retry_interval', 'quick', 'replication', 'ms', 5000, NULL, NULL,
+	 'after how long a standby looks for WAL again when there was none',
+	 'It adds to the time that a failover takes: set wal_retrieve_retry_interval to some 200 ms and reload.'),
+	('subscription_errors', 'quick', 'replication', 'count', 1, NULL, NULL,
+	 'errors of a subscription of the current database since its statistics were reset',
+	 'See the server log for the row or table at fault: until it is mended nothing more is applied. Then reset the statistics.'),
+
 	-- configuration
 	('pending_restart', 'full', 'configuration', 'count', 1, NULL, 'pg_monitor',
 	 'a changed setting that waits for a restart',
@@ -155,6 +180,21 @@ INSERT INTO dbutil.health_checks
 	('vacuum_overdue', 'full', 'tables', '%', 200, 1000, NULL,
 	 'dead rows of a table with more than 10,000 of them, of the number at which autovacuum starts',
 	 'VACUUM it. If autovacuum does not come: is it off, or are all workers busy? If the rows stay: look at xmin_horizon.'),
+	('dead_rows', 'full', 'tables', '%', 40, NULL, NULL,
+	 'dead rows of a table with more than 10,000 of them, of all its rows; by default autovacuum comes at some 17 %',
+	 'VACUUM it, and let autovacuum come sooner: a lower autovacuum_vacuum_scale_factor for this table.'),
+	('analyze_overdue', 'full', 'tables', '%', 1000, 5000, NULL,
+	 'rows changed since the last ANALYZE of a table with more than 10,000 of them, of the number at which autovacuum analyses; by default a table just filled stays below',
+	 'ANALYZE it: plans rest on old statistics. If autovacuum does not come, it is off, or all its workers are busy.'),
+	('vacuum_passes', 'full', 'tables', 'passes', 2, NULL, 'pg_monitor',
+	 'how often a VACUUM that runs now has been through the indexes: more than once if what is dead did not fit in memory',
+	 'Raise maintenance_work_mem, or autovacuum_work_mem.'),
+	('table_bloat', 'full', 'bloat', 'GB', 1, 5, NULL,
+	 'free room, as estimated from statistics, in a table of which that is more than 70 %',
+	 'Measure it with dbutil.measure_bloat(). If it is so, and the table will not fill again: VACUUM FULL at a quiet time (it locks all out), or pg_repack.'),
+	('index_bloat', 'full', 'bloat', 'MB', 100, NULL, NULL,
+	 'free room, as estimated from statistics, in a btree index of which that is more than 80 %',
+	 'Measure it with dbutil.measure_bloat(), then build it anew.'),
 	('table_without_primary_key', 'full', 'tables', 'rows', 1, NULL, NULL,
 	 'rows updated or deleted, since statistics began, in a table without a primary key; tables that only grow stay below',
 	 'Add a primary key: without one rows cannot be told apart, and logical replication cannot update them.'),
@@ -179,6 +219,23 @@ INSERT INTO dbutil.health_checks
 	 'an index that almost no query uses (at most 20 scans) and that guards no constraint',
 	 'See first that no standby''s queries and no rare job need it, and that it is not new; then drop it.'),
 
+	-- how services use the database
+	('unprepared_repetition', 'full', 'practice', '%', 50, NULL, NULL,
+	 'time of a service''s statements that went into planning them; unknown without dbutil.track_planning',
+	 'Turn on dbutil.plan_cache for its role, or let it prepare statements.'),
+	('row_at_a_time_writes', 'full', 'practice', 'statements', 50, NULL, NULL,
+	 'statements in each transaction of a service that writes about one row with each',
+	 'Write rows in bulk: dbutil.bulk_insert() and its like take them in one call.'),
+	('missing_timeouts', 'full', 'practice', 'count', 1, NULL, NULL,
+	 'an enrolled service without a limit on the time for which its sessions may idle in a transaction',
+	 'Enrol it with such a limit; see dbutil.enroll_service().'),
+	('connection_limits', 'full', 'practice', '%', 101, NULL, NULL,
+	 'connections that roles with a connection limit may have together, of those that ordinary roles may have',
+	 'Make the pools smaller, or put a pooler before the server: if all fill up at once, some get no connection.'),
+	('foreign_batch_size', 'full', 'practice', 'count', 1, NULL, NULL,
+	 'a postgres_fdw table that can be written and inserts one row a round trip',
+	 'Set batch_size for the table or its server, or updatable ''false'' if nothing writes there.'),
+
 	-- sequences
 	('sequence_exhaustion', 'full', 'sequences', '%', 85, 95, 'SELECT or USAGE on the sequence',
 	 'values used of a sequence, or of the column it feeds if that is narrower',
@@ -189,6 +246,12 @@ INSERT INTO dbutil.health_checks
 	 description, advice) VALUES
 	('cache_hit', 'quick', 'server', '%', 98, 90, true, 1000000, 'block reads',
 	 'block reads of the current database that shared_buffers served',
-	 'Raise shared_buffers if memory allows, or look in dbutil.statements for those with most shared_blks_read.');
+	 'Raise shared_buffers if memory allows, or look in dbutil.statements for those with most shared_blks_read.'),
+	('requested_checkpoints', 'quick', 'server', '%', 50, NULL, false, 20, 'checkpoints',
+	 'checkpoints that were asked for, mostly by WAL that reached max_wal_size, of all since statistics were reset',
+	 'Raise max_wal_size until checkpoints come by checkpoint_timeout: they write less then.');
 UPDATE dbutil.health_checks SET min_evidence = 35, evidence_unit = 'days of statistics'
 WHERE check_name = 'unused_indexes';
+UPDATE dbutil.health_checks SET min_evidence = 60, evidence_unit = 'seconds' WHERE measured_by = 'rates';
+UPDATE dbutil.health_checks SET min_evidence = 10000, evidence_unit = 'statements'
+WHERE check_name IN ('unprepared_repetition', 'row_at_a_time_writes');

@@ -10,6 +10,8 @@ DECLARE
 	freeze_age numeric := current_setting('autovacuum_freeze_max_age');
 	freeze_multi_age numeric := current_setting('autovacuum_multixact_freeze_max_age');
 	counting boolean := current_setting('track_counts');
+	timed bigint;
+	requested bigint;
 BEGIN
 	-- databases that allow no connections age as well
 	RETURN QUERY
@@ -31,6 +33,14 @@ BEGIN
 										  d.blks_hit, d.blks_hit + d.blks_read)
 				ELSE 'track_counts is off' END, NULL::text, false
 	FROM pg_stat_database AS d WHERE d.datname = current_database();
+
+	-- the counters moved to a view of their own in 17
+	EXECUTE CASE WHEN current_setting('server_version_num')::integer >= 170000
+		THEN 'SELECT c.num_timed, c.num_requested FROM pg_catalog.pg_stat_checkpointer AS c'
+		ELSE 'SELECT b.checkpoints_timed, b.checkpoints_req FROM pg_catalog.pg_stat_bgwriter AS b' END
+	INTO timed, requested;
+	RETURN QUERY SELECT 'requested_checkpoints', 'server', coalesce(100.0 * requested / nullif(timed + requested, 0), 0),
+		(timed + requested)::numeric, format('%s of %s checkpoints were asked for', requested, timed + requested), NULL::text, false;
 
 	RETURN QUERY
 	SELECT s.check_name, s.setting_name, CASE current_setting(s.setting_name) WHEN 'off' THEN 1 ELSE 0 END::numeric,
@@ -104,6 +114,21 @@ BEGIN
 		RETURN QUERY SELECT 'config_file_errors', 'configuration files', NULL::numeric, NULL::numeric,
 			'the configuration files are hidden', NULL::text, true;
 	END IF;
+
+	-- Locks of the fast path are not in the table.  A lock that several hold is
+	-- there once; the table is made for the processes that there can be.
+	RETURN QUERY
+	SELECT 'lock_table', 'server', 100.0 * l.locks / l.room, NULL::numeric,
+		   format('%s locks, room for %s', l.locks, l.room), NULL::text, false
+	FROM (
+		SELECT count(*) AS locks,
+			   current_setting('max_locks_per_transaction')::bigint
+			   * (current_setting('max_connections')::bigint + current_setting('max_prepared_transactions')::bigint
+				  + current_setting('autovacuum_max_workers')::bigint + current_setting('max_worker_processes')::bigint
+				  + current_setting('max_wal_senders')::bigint) AS room
+		FROM (SELECT DISTINCT k.locktype, k.database, k.relation, k.page, k.tuple, k.virtualxid, k.transactionid,
+					 k.classid, k.objid, k.objsubid
+			  FROM pg_locks AS k WHERE NOT k.fastpath AND k.mode NOT LIKE 'SI%') AS d) AS l;
 
 	-- of the many collations only those that something uses
 	RETURN QUERY

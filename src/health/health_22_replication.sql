@@ -94,18 +94,38 @@ BEGIN
 			receiving AND replayed < received AND at_least IS NULL AND coalesce(at_most > 1, true);
 	END IF;
 
+	-- A standby whose source is gone looks for another one no sooner than this.
+	IF in_recovery THEN
+		RETURN QUERY SELECT 'standby_retry_interval', 'server',
+			extract(epoch FROM current_setting('wal_retrieve_retry_interval')::interval) * 1000, NULL::numeric,
+			format('wal_retrieve_retry_interval is %s', current_setting('wal_retrieve_retry_interval')),
+			'ALTER SYSTEM SET wal_retrieve_retry_interval = ''200ms''', false;
+	END IF;
+
+	-- Counted since the last reset: what was mended is taken back by one.
+	RETURN QUERY
+	SELECT 'subscription_errors', u.subname::text, (s.apply_error_count + s.sync_error_count)::numeric, NULL::numeric,
+		   format('%s errors in applying, %s in copying tables%s', s.apply_error_count, s.sync_error_count,
+				  CASE WHEN NOT u.subenabled THEN '; the subscription is disabled' ELSE '' END),
+		   format('SELECT pg_stat_reset_subscription_stats(%s)', u.oid), false
+	FROM pg_subscription AS u
+	JOIN pg_stat_subscription_stats AS s ON s.subid = u.oid
+	WHERE u.subdbid = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
+
 	-- The age of the oldest file that is ready says for how long archiving has
 	-- been failing or hanging; pg_stat_archiver could not tell that from a
 	-- quiet server.
 	IF current_setting('archive_mode') = 'always' OR (current_setting('archive_mode') = 'on' AND NOT in_recovery) THEN
 		IF has_function_privilege('pg_ls_archive_statusdir()', 'EXECUTE') THEN
 			RETURN QUERY
-			SELECT 'archiver', 'server', coalesce(greatest(extract(epoch FROM clock_timestamp() - min(f.modification)), 0), 0),
-				   NULL::numeric, format('%s files wait to be archived', count(*)), NULL::text, false
-			FROM pg_ls_archive_statusdir() AS f WHERE f.name LIKE '%.ready';
+			SELECT v.check_name, 'server', v.value, NULL::numeric, format('%s files wait to be archived', w.files), NULL::text, false
+			FROM (SELECT count(*) AS files, coalesce(greatest(extract(epoch FROM clock_timestamp() - min(f.modification)), 0), 0) AS oldest
+				  FROM pg_ls_archive_statusdir() AS f WHERE f.name LIKE '%.ready') AS w
+			CROSS JOIN LATERAL (VALUES ('archiver', w.oldest), ('archiver_backlog', w.files)) AS v(check_name, value);
 		ELSE
-			RETURN QUERY SELECT 'archiver', 'server', NULL::numeric, NULL::numeric,
-				'the list of files to be archived is hidden', NULL::text, true;
+			RETURN QUERY SELECT v.check_name, 'server', NULL::numeric, NULL::numeric,
+				'the list of files to be archived is hidden', NULL::text, true
+			FROM (VALUES ('archiver'), ('archiver_backlog')) AS v(check_name);
 		END IF;
 	END IF;
 END $function$;

@@ -19,21 +19,42 @@ BEGIN
 		JOIN pg_locks AS l ON l.pid = p.pid
 		WHERE l.locktype = 'relation' AND l.granted AND l.mode = 'ShareUpdateExclusiveLock'
 		  AND l.database IN (0, (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()))
-	), full_of_dead AS MATERIALIZED (
-		SELECT c.oid, c.relname, c.relnamespace, c.reltuples, c.reloptions, pg_stat_get_dead_tuples(c.oid) AS dead
+	), behind AS MATERIALIZED (
+		SELECT c.oid, c.relname, c.relnamespace, c.reltuples, c.reloptions, pg_stat_get_dead_tuples(c.oid)::numeric AS dead,
+			   pg_stat_get_live_tuples(c.oid)::numeric AS live, pg_stat_get_mod_since_analyze(c.oid)::numeric AS changed
 		FROM pg_class AS c
-		WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't' AND pg_stat_get_dead_tuples(c.oid) > 10000
+		WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't'
+		  AND (pg_stat_get_dead_tuples(c.oid) > 10000 OR pg_stat_get_mod_since_analyze(c.oid) > 10000)
 	)
-	SELECT 'vacuum_overdue', format('%I.%I', n.nspname, f.relname), 100 * f.dead / greatest(v.vacuum_at, 1), NULL::numeric,
-		   format('%s dead rows, vacuumed last: %s', f.dead,
-				  coalesce(greatest(pg_stat_get_last_vacuum_time(f.oid), pg_stat_get_last_autovacuum_time(f.oid))::text, 'never'))
-		   || CASE WHEN NOT v.enabled THEN '; autovacuum is off for this table' ELSE '' END,
-		   format('VACUUM %I.%I', n.nspname, f.relname), false
-	FROM full_of_dead AS f
+	SELECT k.check_name, format('%I.%I', n.nspname, f.relname), k.value, NULL::numeric,
+		   k.says || CASE WHEN NOT v.enabled THEN '; autovacuum is off for this table' ELSE '' END,
+		   format(k.does, n.nspname, f.relname), false
+	FROM behind AS f
 	JOIN pg_namespace AS n ON n.oid = f.relnamespace
-	CROSS JOIN LATERAL dbutil.autovacuum_thresholds(
-		f.reloptions, greatest(f.reltuples, pg_stat_get_live_tuples(f.oid))::numeric, NULL) AS v
-	WHERE f.oid NOT IN (SELECT b.relation FROM being_vacuumed AS b);
+	CROSS JOIN LATERAL dbutil.autovacuum_thresholds(f.reloptions, greatest(f.reltuples::numeric, f.live), NULL) AS v
+	CROSS JOIN LATERAL (VALUES
+		('vacuum_overdue', f.dead > 10000, 100 * f.dead / greatest(v.vacuum_at, 1),
+		 format('%s dead rows, vacuumed last: %s', f.dead,
+				coalesce(greatest(pg_stat_get_last_vacuum_time(f.oid), pg_stat_get_last_autovacuum_time(f.oid))::text, 'never')),
+		 'VACUUM %I.%I'),
+		('dead_rows', f.dead > 10000, 100 * f.dead / nullif(f.dead + f.live, 0), format('%s dead rows, %s live ones', f.dead, f.live),
+		 'VACUUM %I.%I'),
+		('analyze_overdue', f.changed > 10000, 100 * f.changed / greatest(v.analyze_at, 1),
+		 format('%s rows changed, analysed last: %s', f.changed,
+				coalesce(greatest(pg_stat_get_last_analyze_time(f.oid), pg_stat_get_last_autoanalyze_time(f.oid))::text, 'never')),
+		 'ANALYZE %I.%I')) AS k(check_name, applies, value, says, does)
+	WHERE k.applies AND f.oid NOT IN (SELECT b.relation FROM being_vacuumed AS b);
+
+	-- More than one pass through the indexes: the dead rows did not fit in memory.
+	RETURN QUERY
+	SELECT 'vacuum_passes', coalesce(CASE WHEN c.oid IS NOT NULL THEN format('%I.%I', n.nspname, c.relname) END, format('process %s', p.pid)),
+		   CASE WHEN p.phase IS NOT NULL THEN p.index_vacuum_count::numeric END, NULL::numeric,
+		   CASE WHEN p.phase IS NULL THEN 'what VACUUM does is hidden'
+				ELSE format('process %s has been through the indexes %s times', p.pid, p.index_vacuum_count) END,
+		   NULL::text, p.phase IS NULL
+	FROM pg_stat_progress_vacuum AS p
+	LEFT JOIN (pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace) ON c.oid = p.relid
+	WHERE p.datname = current_database();
 
 	-- Partitions are told by their parent.  A table that only grows does well
 	-- without a key; so the rows changed are what counts.

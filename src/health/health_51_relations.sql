@@ -7,39 +7,33 @@ CREATE FUNCTION dbutil.health_by_relation(measured_by text[],
 	LANGUAGE sql VOLATILE STRICT
 	SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-	SELECT substring(j.object_name FROM '^((?:"(?:[^"]|"")+"|[^". ]+)\.(?:"(?:[^"]|"")+"|[^". ]+))'),
-		   (ARRAY['critical', 'warn', 'unknown', 'ok'])[min(s.severity)],
-		   array_agg(DISTINCT j.check_name ORDER BY j.check_name) FILTER (WHERE s.severity <= 2)
-	FROM dbutil.health_judge(health_by_relation.measured_by) AS j
-	CROSS JOIN LATERAL (SELECT array_position(ARRAY['critical', 'warn', 'unknown', 'ok'], j.status)) AS s(severity)
-	WHERE NOT j.silenced AND (j.status <> 'ok' OR j.object_name <> 'none')
-	GROUP BY 1;
+	SELECT n.relation, (ARRAY['critical', 'warn', 'unknown', 'ok'])[min(n.severity)],
+		   array_agg(DISTINCT n.check_name ORDER BY n.check_name) FILTER (WHERE n.severity <= 2)
+	FROM (SELECT j.check_name, j.object_name, array_position(ARRAY['critical', 'warn', 'unknown', 'ok'], j.status) AS severity,
+				 substring(j.object_name FROM '^((?:"(?:[^"]|"")+"|[^". ]+)\.(?:"(?:[^"]|"")+"|[^". ]+))') AS relation
+		  FROM dbutil.health_judge(health_by_relation.measured_by) AS j
+		  WHERE NOT j.silenced) AS n
+	WHERE n.relation IS NOT NULL OR n.object_name = 'all'
+	GROUP BY n.relation;
 END;
 COMMENT ON FUNCTION dbutil.health_by_relation(text[]) IS
 	'the worst status and the checks that warn, for each relation that these measures looked at; relation_name NULL: what could not be measured at all';
 
--- Bloat is estimated from the widths in pg_statistic: pages that the rows would
--- need, with headers (24 bytes and what follows aligned to 8, 4 for the line
--- pointer) in pages of block_size less 24, filled to fillfactor.  Blanks between
--- columns are not counted, nor is any column without statistics guessed: then
--- the estimate is NULL.
 CREATE VIEW dbutil.table_health AS
-	WITH judged AS MATERIALIZED (SELECT r.* FROM dbutil.health_by_relation('{tables}') AS r)
+	WITH judged AS MATERIALIZED (SELECT r.* FROM dbutil.health_by_relation('{tables,bloat}') AS r)
 	SELECT t.table_name, coalesce(h.status, failed.status, 'ok') AS status, h.findings,
 		   nullif(t.reltuples, -1)::bigint AS estimated_rows,
 		   t.relpages * t.block AS table_bytes, coalesce(x.pages, 0) * t.block AS index_bytes,
 		   coalesce(o.relpages, 0) * t.block AS toast_bytes,
 		   pg_catalog.pg_stat_get_live_tuples(t.oid) AS live_rows, pg_catalog.pg_stat_get_dead_tuples(t.oid) AS dead_rows,
-		   CASE WHEN b.needed IS NOT NULL THEN greatest(t.relpages - b.needed, 0)::bigint * t.block END AS bloat_bytes,
-		   CASE WHEN b.needed IS NOT NULL AND t.relpages > 0
-				THEN pg_catalog.round(100 * greatest(t.relpages - b.needed, 0) / t.relpages, 1) END AS bloat_percent,
+		   b.bloat_bytes, b.bloat_percent,
 		   pg_catalog.pg_stat_get_numscans(t.oid) AS seq_scans, x.scans AS index_scans,
 		   pg_catalog.pg_stat_get_tuples_inserted(t.oid) AS rows_inserted, pg_catalog.pg_stat_get_tuples_updated(t.oid) AS rows_updated,
 		   pg_catalog.pg_stat_get_tuples_hot_updated(t.oid) AS rows_hot_updated, pg_catalog.pg_stat_get_tuples_deleted(t.oid) AS rows_deleted,
 		   greatest(pg_catalog.pg_stat_get_last_vacuum_time(t.oid), pg_catalog.pg_stat_get_last_autovacuum_time(t.oid)) AS last_vacuum,
 		   greatest(pg_catalog.pg_stat_get_last_analyze_time(t.oid), pg_catalog.pg_stat_get_last_autoanalyze_time(t.oid)) AS last_analyze
 	FROM (
-		SELECT c.oid, c.reltoastrelid, c.reltuples, c.relpages, c.relnatts, c.reloptions,
+		SELECT c.oid, c.reltoastrelid, c.reltuples, c.relpages,
 			   pg_catalog.format('%I.%I', n.nspname, c.relname) AS table_name,
 			   pg_catalog.current_setting('block_size')::bigint AS block
 		FROM pg_catalog.pg_class AS c
@@ -53,24 +47,7 @@ CREATE VIEW dbutil.table_health AS
 		SELECT i.indrelid, sum(c.relpages) AS pages, sum(pg_catalog.pg_stat_get_numscans(c.oid))::bigint AS scans
 		FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
 		GROUP BY i.indrelid) AS x ON x.indrelid = t.oid
-	LEFT JOIN (
-		SELECT a.attrelid,
-			   CASE WHEN count(*) = count(s.stawidth)
-					THEN sum((1 - s.stanullfrac) * s.stawidth) END AS width,
-			   pg_catalog.bool_or(s.stanullfrac > 0) AS has_nulls, count(*) AS columns
-		FROM pg_catalog.pg_attribute AS a
-		LEFT JOIN pg_catalog.pg_statistic AS s ON s.starelid = a.attrelid AND s.staattnum = a.attnum AND NOT s.stainherit
-		WHERE a.attnum > 0 AND NOT a.attisdropped
-		GROUP BY a.attrelid) AS w ON w.attrelid = t.oid
-	LEFT JOIN LATERAL (
-		SELECT CASE WHEN t.reltuples = 0 THEN 0
-					WHEN t.reltuples > 0 AND t.relpages > 0 AND w.width IS NOT NULL
-					THEN pg_catalog.ceil(t.reltuples::numeric / greatest(1, pg_catalog.floor(
-							 (t.block - 24) * coalesce((
-								SELECT p.option_value::numeric FROM pg_catalog.pg_options_to_table(t.reloptions) AS p
-								WHERE p.option_name = 'fillfactor'), 100) / 100
-							 / (4 + 8 * pg_catalog.ceil((23 + CASE WHEN w.has_nulls THEN pg_catalog.ceil(w.columns / 8.0) ELSE 0 END) / 8.0)
-								+ 8 * pg_catalog.ceil(w.width::numeric / 8))))) END) AS b(needed) ON true;
+	LEFT JOIN dbutil.table_bloat AS b ON b.relation = t.oid;
 COMMENT ON VIEW dbutil.table_health IS
 	'one row for each table and materialized view of the current database: status (the worst of the checks on tables) and findings (checks that warn, NULL: none; see dbutil.health), sizes in bytes and rows as of the last VACUUM or ANALYZE (so that no lock is waited for), bloat estimated from statistics (NULL: some column has none; free room that fillfactor asks for does not count; dbutil.measure_bloat() measures), scans and rows changed since statistics were reset';
 GRANT SELECT ON dbutil.table_health TO PUBLIC;
@@ -110,21 +87,16 @@ COMMENT ON VIEW dbutil.vacuum_health IS
 	'one row for each table and materialized view of the current database, the catalogs too: what there is to vacuum, freeze and analyse, and at how much autovacuum comes (NULL: not for that reason), due_percent (100: it is due) and status by the check vacuum_overdue; the vacuum that runs now, how much of the table it has scanned (percent) and how often it had to go through the indexes; times and counts since statistics were reset. What a vacuum does is hidden, and NULL, unless your role has the privileges of pg_read_all_stats';
 GRANT SELECT ON dbutil.vacuum_health TO PUBLIC;
 
--- A btree entry: 8 bytes of header, its columns, aligned to 8, and a line pointer
--- of 4, in pages of block_size less 40.  Equal keys may be stored together (13 and
--- later), which makes an index smaller than this: the estimate is low, not high.
 CREATE VIEW dbutil.index_health AS
-	WITH judged AS MATERIALIZED (SELECT r.* FROM dbutil.health_by_relation('{indexes}') AS r)
+	WITH judged AS MATERIALIZED (SELECT r.* FROM dbutil.health_by_relation('{indexes,bloat}') AS r)
 	SELECT x.index_name, x.table_name, coalesce(h.status, failed.status, 'ok') AS status, h.findings,
 		   x.method, x.indisprimary AS is_primary, x.indisunique AS is_unique, x.indisvalid AS is_valid,
 		   x.relpages * x.block AS index_bytes, nullif(x.reltuples, -1)::bigint AS entries,
-		   CASE WHEN b.needed IS NOT NULL THEN greatest(x.relpages - b.needed, 0)::bigint * x.block END AS bloat_bytes,
-		   CASE WHEN b.needed IS NOT NULL AND x.relpages > 0
-				THEN pg_catalog.round(100 * greatest(x.relpages - b.needed, 0) / x.relpages, 1) END AS bloat_percent,
+		   b.bloat_bytes, b.bloat_percent,
 		   pg_catalog.pg_stat_get_numscans(x.oid) AS scans, (u.seen ->> 'last_idx_scan')::timestamptz AS last_scan,
 		   pg_catalog.pg_stat_get_tuples_returned(x.oid) AS rows_read, pg_catalog.pg_stat_get_tuples_fetched(x.oid) AS rows_fetched
 	FROM (
-		SELECT c.oid, c.relkind, c.relpages, c.reltuples, c.reloptions, i.indrelid, i.indkey, i.indisprimary, i.indisunique, i.indisvalid,
+		SELECT c.oid, c.relpages, c.reltuples, i.indisprimary, i.indisunique, i.indisvalid,
 			   m.amname AS method, pg_catalog.format('%I.%I', n.nspname, c.relname) AS index_name,
 			   pg_catalog.format('%I.%I', tn.nspname, t.relname) AS table_name,
 			   pg_catalog.current_setting('block_size')::bigint AS block
@@ -141,22 +113,7 @@ CREATE VIEW dbutil.index_health AS
 	-- the column came with 16
 	LEFT JOIN LATERAL (
 		SELECT pg_catalog.to_jsonb(s) FROM pg_catalog.pg_stat_all_indexes AS s WHERE s.indexrelid = x.oid) AS u(seen) ON true
-	LEFT JOIN LATERAL (
-		SELECT CASE WHEN count(*) = count(s.stawidth) THEN sum((1 - s.stanullfrac) * s.stawidth) END
-		FROM pg_catalog.unnest(x.indkey::int2[]) WITH ORDINALITY AS k(attnum, ord)
-		-- an expression has its statistics at the index
-		LEFT JOIN pg_catalog.pg_statistic AS s
-			ON s.starelid = CASE k.attnum WHEN 0 THEN x.oid ELSE x.indrelid END
-			   AND s.staattnum = CASE k.attnum WHEN 0 THEN k.ord ELSE k.attnum END AND NOT s.stainherit) AS w(width) ON true
-	LEFT JOIN LATERAL (
-		SELECT CASE WHEN x.method <> 'btree' THEN NULL
-					WHEN x.reltuples = 0 THEN 1
-					WHEN x.reltuples > 0 AND x.relpages > 0 AND w.width IS NOT NULL
-					THEN 1 + pg_catalog.ceil(1.01 * x.reltuples::numeric / greatest(1, pg_catalog.floor(
-							 (x.block - 40) * coalesce((
-								SELECT p.option_value::numeric FROM pg_catalog.pg_options_to_table(x.reloptions) AS p
-								WHERE p.option_name = 'fillfactor'), 90) / 100
-							 / (12 + 8 * pg_catalog.ceil(w.width::numeric / 8))))) END) AS b(needed) ON true;
+	LEFT JOIN dbutil.index_bloat AS b ON b.relation = x.oid;
 COMMENT ON VIEW dbutil.index_health IS
 	'one row for each index of the current database: status (the worst of the checks on indexes) and findings (checks that warn, NULL: none; see dbutil.health), size in bytes and entries as of the last VACUUM or ANALYZE, bloat of a btree estimated from statistics (NULL: another method, or a column without statistics; dbutil.measure_bloat() measures), scans and rows since statistics were reset (last_scan from PostgreSQL 16 on)';
 GRANT SELECT ON dbutil.index_health TO PUBLIC;

@@ -91,6 +91,12 @@ is($primary->safe_psql('postgres', qq($_ SELECT count(*) FROM dbutil.health WHER
   for ('', 'SET ROLE onlooker;');
 is($primary->safe_psql('postgres', q(SELECT table_name, status, running_phase IS NOT NULL, scanned_percent <= 100
 		FROM dbutil.vacuum_health WHERE running_pid IS NOT NULL)), 'public.dead|ok|t|t', 'and shows what is under way');
+is(status($primary, 'vacuum_passes', 'public.dead'), 'ok', 'it has not been through its indexes twice');
+thresholds('vacuum_passes', 0, 0);
+is(status($primary, 'vacuum_passes', 'public.dead'), 'critical', 'which a lower threshold shows');
+is($primary->safe_psql('postgres', q(SET ROLE onlooker; SELECT status, needs FROM dbutil.health WHERE check_name = 'vacuum_passes')),
+	'unknown|pg_monitor', 'and what is hidden is unknown');
+thresholds('vacuum_passes');
 is($primary->safe_psql('postgres', q(SET ROLE onlooker; SELECT count(running_pid) FROM dbutil.vacuum_health)), '0',
 	'but not to everybody');
 $primary->safe_psql('postgres', 'SELECT pg_cancel_backend(pid) FROM pg_stat_progress_vacuum');
@@ -101,6 +107,12 @@ $primary->safe_psql('postgres', 'DROP TABLE dead; DROP ROLE onlooker');
 $primary->safe_psql('postgres', 'CREATE TABLE t (i int PRIMARY KEY); SELECT pg_switch_wal()');
 ok($primary->poll_query_until('postgres', 'SELECT failed_count > 0 FROM pg_stat_archiver'), 'archiving fails');
 is(status($primary, 'archiver'), 'ok', 'archiving has only begun to fail');
+is(status($primary, 'archiver_backlog'), 'ok', 'and few files wait');
+thresholds('archiver_backlog', 1, 100);
+is(status($primary, 'archiver_backlog'), 'warn', 'as many as may');
+thresholds('archiver_backlog', 1, 1);
+is(status($primary, 'archiver_backlog'), 'critical', 'more than may');
+thresholds('archiver_backlog');
 thresholds('archiver', 0, 86400);
 is(status($primary, 'archiver'), 'warn', 'archiving has been failing');
 thresholds('archiver', 0, 0);
@@ -132,7 +144,8 @@ is($standby->safe_psql('postgres', q(SELECT count(*) FROM dbutil.health WHERE ne
 	'0', 'and no check fails there');
 
 $primary->safe_psql('postgres', 'CREATE UNLOGGED SEQUENCE unlogged');
-# the primary is quiet for a while before replay stops
+# the primary is quiet for a while before replay stops, far from the end of a file
+$primary->safe_psql('postgres', 'SELECT pg_switch_wal()');
 $primary->wait_for_catchup($standby);
 $standby->safe_psql('postgres', 'SELECT pg_wal_replay_pause()');
 sleep 6;
@@ -166,6 +179,13 @@ is($standby->safe_psql('postgres', q(SELECT value >= 1 FROM dbutil.health WHERE 
 $standby->safe_psql('postgres', 'SELECT pg_wal_replay_resume()');
 $primary->wait_for_catchup($standby);
 is(status($standby, 'replay_delay'), 'ok', 'nothing waits once replay goes on');
+# PostgreSQL::Test sets 100 ms
+is(status($standby, 'standby_retry_interval'), 'ok', 'the standby soon looks again');
+is(status($primary, 'standby_retry_interval'), 'ok', 'a primary does not look');
+thresholds('standby_retry_interval', 100, 'NULL');
+$primary->wait_for_catchup($standby);
+is(status($standby, 'standby_retry_interval', 'server'), 'warn', 'that depends on the threshold');
+thresholds('standby_retry_interval');
 is(status($standby, 'sequence_exhaustion', 'public.unlogged'), 'unknown', 'unlogged sequences have no value on a standby');
 thresholds('replica_lag');
 
@@ -173,8 +193,8 @@ thresholds('replica_lag');
 $primary->safe_psql('postgres', 'CREATE ROLE plain');
 is($primary->safe_psql('postgres',
 		q(SET ROLE plain; SELECT string_agg(check_name || ' ' || needs, ',' ORDER BY check_name)
-		  FROM dbutil.health WHERE status = 'unknown' AND check_name IN ('replica_lag', 'archiver'))),
-	'archiver pg_monitor,replica_lag pg_monitor', 'a plain role does not see replication');
+		  FROM dbutil.health WHERE status = 'unknown' AND check_name IN ('replica_lag', 'archiver', 'archiver_backlog'))),
+	'archiver pg_monitor,archiver_backlog pg_monitor,replica_lag pg_monitor', 'a plain role does not see replication');
 
 # --- a slot that nobody uses, and one that is lost
 $standby->stop;

@@ -1632,6 +1632,21 @@ INSERT INTO dbutil.health_checks
 	('checksum_failures', 'quick', 'server', 'count', 1, 1, NULL,
 	 'data pages whose checksum was wrong; by database',
 	 'Storage is failing, or has been: secure a backup first, then check the disks, find the pages with pg_amcheck and restore them.'),
+	('lock_table', 'full', 'configuration', '%', 20, 50, NULL,
+	 'room of the lock table in use; when it is full, statements fail',
+	 'Find the transaction that locks so many objects in pg_locks (a dump, a statement over all partitions), or raise max_locks_per_transaction.'),
+	('deadlocks', 'quick', 'rates', 'a minute', 5, NULL, NULL,
+	 'deadlocks in the current database, of late',
+	 'Let all transactions lock rows and tables in the same order; the server log and dbutil.statement_errors (40P01) name the statements.'),
+	('rollbacks', 'quick', 'rates', '%', 10, NULL, NULL,
+	 'transactions of the current database that were rolled back, of late; unknown below a thousand transactions',
+	 'dbutil.statement_errors and dbutil.transactions tell which errors, and of which service.'),
+	('temp_files', 'quick', 'rates', 'MB a minute', 1024, NULL, NULL,
+	 'written to temporary files in the current database, of late',
+	 'Look in dbutil.statements for those with most temp_blks_written; give them an index or their role more work_mem.'),
+	('connection_churn', 'quick', 'rates', 'a minute', 600, NULL, NULL,
+	 'new sessions of the current database, of late',
+	 'A session costs a process and milliseconds: let services hold connections in a pool.'),
 	('dbutil_losses', 'quick', 'server', 'count', 1, NULL, NULL,
 	 'what dbutil had to drop of its own statistics',
 	 'dbutil.status() names the setting to raise.'),
@@ -1656,6 +1671,16 @@ INSERT INTO dbutil.health_checks
 	 'time that a finished WAL file has been waiting to be archived',
 	 'See the archiver''s messages in the server log: archive_command or archive_library fails or hangs, and WAL piles up until it works.'),
 
+	('archiver_backlog', 'quick', 'replication', 'files', 10, 15, 'pg_monitor',
+	 'finished WAL files that wait to be archived',
+	 'Archiving is slower than the server writes: see what archive_command takes so long for, and compress or archive several files at a time.'),
+	('standby_retry_interval', 'quick', 'replication', 'ms', 5000, NULL, NULL,
+	 'after how long a standby looks for WAL again when there was none',
+	 'It adds to the time that a failover takes: set wal_retrieve_retry_interval to some 200 ms and reload.'),
+	('subscription_errors', 'quick', 'replication', 'count', 1, NULL, NULL,
+	 'errors of a subscription of the current database since its statistics were reset',
+	 'See the server log for the row or table at fault: until it is mended nothing more is applied. Then reset the statistics.'),
+
 	-- configuration
 	('pending_restart', 'full', 'configuration', 'count', 1, NULL, 'pg_monitor',
 	 'a changed setting that waits for a restart',
@@ -1671,6 +1696,21 @@ INSERT INTO dbutil.health_checks
 	('vacuum_overdue', 'full', 'tables', '%', 200, 1000, NULL,
 	 'dead rows of a table with more than 10,000 of them, of the number at which autovacuum starts',
 	 'VACUUM it. If autovacuum does not come: is it off, or are all workers busy? If the rows stay: look at xmin_horizon.'),
+	('dead_rows', 'full', 'tables', '%', 40, NULL, NULL,
+	 'dead rows of a table with more than 10,000 of them, of all its rows; by default autovacuum comes at some 17 %',
+	 'VACUUM it, and let autovacuum come sooner: a lower autovacuum_vacuum_scale_factor for this table.'),
+	('analyze_overdue', 'full', 'tables', '%', 1000, 5000, NULL,
+	 'rows changed since the last ANALYZE of a table with more than 10,000 of them, of the number at which autovacuum analyses; by default a table just filled stays below',
+	 'ANALYZE it: plans rest on old statistics. If autovacuum does not come, it is off, or all its workers are busy.'),
+	('vacuum_passes', 'full', 'tables', 'passes', 2, NULL, 'pg_monitor',
+	 'how often a VACUUM that runs now has been through the indexes: more than once if what is dead did not fit in memory',
+	 'Raise maintenance_work_mem, or autovacuum_work_mem.'),
+	('table_bloat', 'full', 'bloat', 'GB', 1, 5, NULL,
+	 'free room, as estimated from statistics, in a table of which that is more than 70 %',
+	 'Measure it with dbutil.measure_bloat(). If it is so, and the table will not fill again: VACUUM FULL at a quiet time (it locks all out), or pg_repack.'),
+	('index_bloat', 'full', 'bloat', 'MB', 100, NULL, NULL,
+	 'free room, as estimated from statistics, in a btree index of which that is more than 80 %',
+	 'Measure it with dbutil.measure_bloat(), then build it anew.'),
 	('table_without_primary_key', 'full', 'tables', 'rows', 1, NULL, NULL,
 	 'rows updated or deleted, since statistics began, in a table without a primary key; tables that only grow stay below',
 	 'Add a primary key: without one rows cannot be told apart, and logical replication cannot update them.'),
@@ -1695,6 +1735,23 @@ INSERT INTO dbutil.health_checks
 	 'an index that almost no query uses (at most 20 scans) and that guards no constraint',
 	 'See first that no standby''s queries and no rare job need it, and that it is not new; then drop it.'),
 
+	-- how services use the database
+	('unprepared_repetition', 'full', 'practice', '%', 50, NULL, NULL,
+	 'time of a service''s statements that went into planning them; unknown without dbutil.track_planning',
+	 'Turn on dbutil.plan_cache for its role, or let it prepare statements.'),
+	('row_at_a_time_writes', 'full', 'practice', 'statements', 50, NULL, NULL,
+	 'statements in each transaction of a service that writes about one row with each',
+	 'Write rows in bulk: dbutil.bulk_insert() and its like take them in one call.'),
+	('missing_timeouts', 'full', 'practice', 'count', 1, NULL, NULL,
+	 'an enrolled service without a limit on the time for which its sessions may idle in a transaction',
+	 'Enrol it with such a limit; see dbutil.enroll_service().'),
+	('connection_limits', 'full', 'practice', '%', 101, NULL, NULL,
+	 'connections that roles with a connection limit may have together, of those that ordinary roles may have',
+	 'Make the pools smaller, or put a pooler before the server: if all fill up at once, some get no connection.'),
+	('foreign_batch_size', 'full', 'practice', 'count', 1, NULL, NULL,
+	 'a postgres_fdw table that can be written and inserts one row a round trip',
+	 'Set batch_size for the table or its server, or updatable ''false'' if nothing writes there.'),
+
 	-- sequences
 	('sequence_exhaustion', 'full', 'sequences', '%', 85, 95, 'SELECT or USAGE on the sequence',
 	 'values used of a sequence, or of the column it feeds if that is narrower',
@@ -1705,9 +1762,15 @@ INSERT INTO dbutil.health_checks
 	 description, advice) VALUES
 	('cache_hit', 'quick', 'server', '%', 98, 90, true, 1000000, 'block reads',
 	 'block reads of the current database that shared_buffers served',
-	 'Raise shared_buffers if memory allows, or look in dbutil.statements for those with most shared_blks_read.');
+	 'Raise shared_buffers if memory allows, or look in dbutil.statements for those with most shared_blks_read.'),
+	('requested_checkpoints', 'quick', 'server', '%', 50, NULL, false, 20, 'checkpoints',
+	 'checkpoints that were asked for, mostly by WAL that reached max_wal_size, of all since statistics were reset',
+	 'Raise max_wal_size until checkpoints come by checkpoint_timeout: they write less then.');
 UPDATE dbutil.health_checks SET min_evidence = 35, evidence_unit = 'days of statistics'
 WHERE check_name = 'unused_indexes';
+UPDATE dbutil.health_checks SET min_evidence = 60, evidence_unit = 'seconds' WHERE measured_by = 'rates';
+UPDATE dbutil.health_checks SET min_evidence = 10000, evidence_unit = 'statements'
+WHERE check_name IN ('unprepared_repetition', 'row_at_a_time_writes');
 
 -- Sessions.  Without pg_read_all_stats only one's own sessions show what they
 -- do; the others are told as unknown.  Locks and snapshots all may see.
@@ -1828,6 +1891,8 @@ DECLARE
 	freeze_age numeric := current_setting('autovacuum_freeze_max_age');
 	freeze_multi_age numeric := current_setting('autovacuum_multixact_freeze_max_age');
 	counting boolean := current_setting('track_counts');
+	timed bigint;
+	requested bigint;
 BEGIN
 	-- databases that allow no connections age as well
 	RETURN QUERY
@@ -1849,6 +1914,14 @@ BEGIN
 										  d.blks_hit, d.blks_hit + d.blks_read)
 				ELSE 'track_counts is off' END, NULL::text, false
 	FROM pg_stat_database AS d WHERE d.datname = current_database();
+
+	-- the counters moved to a view of their own in 17
+	EXECUTE CASE WHEN current_setting('server_version_num')::integer >= 170000
+		THEN 'SELECT c.num_timed, c.num_requested FROM pg_catalog.pg_stat_checkpointer AS c'
+		ELSE 'SELECT b.checkpoints_timed, b.checkpoints_req FROM pg_catalog.pg_stat_bgwriter AS b' END
+	INTO timed, requested;
+	RETURN QUERY SELECT 'requested_checkpoints', 'server', coalesce(100.0 * requested / nullif(timed + requested, 0), 0),
+		(timed + requested)::numeric, format('%s of %s checkpoints were asked for', requested, timed + requested), NULL::text, false;
 
 	RETURN QUERY
 	SELECT s.check_name, s.setting_name, CASE current_setting(s.setting_name) WHEN 'off' THEN 1 ELSE 0 END::numeric,
@@ -1922,6 +1995,21 @@ BEGIN
 		RETURN QUERY SELECT 'config_file_errors', 'configuration files', NULL::numeric, NULL::numeric,
 			'the configuration files are hidden', NULL::text, true;
 	END IF;
+
+	-- Locks of the fast path are not in the table.  A lock that several hold is
+	-- there once; the table is made for the processes that there can be.
+	RETURN QUERY
+	SELECT 'lock_table', 'server', 100.0 * l.locks / l.room, NULL::numeric,
+		   format('%s locks, room for %s', l.locks, l.room), NULL::text, false
+	FROM (
+		SELECT count(*) AS locks,
+			   current_setting('max_locks_per_transaction')::bigint
+			   * (current_setting('max_connections')::bigint + current_setting('max_prepared_transactions')::bigint
+				  + current_setting('autovacuum_max_workers')::bigint + current_setting('max_worker_processes')::bigint
+				  + current_setting('max_wal_senders')::bigint) AS room
+		FROM (SELECT DISTINCT k.locktype, k.database, k.relation, k.page, k.tuple, k.virtualxid, k.transactionid,
+					 k.classid, k.objid, k.objsubid
+			  FROM pg_locks AS k WHERE NOT k.fastpath AND k.mode NOT LIKE 'SI%') AS d) AS l;
 
 	-- of the many collations only those that something uses
 	RETURN QUERY
@@ -2042,23 +2130,182 @@ BEGIN
 			receiving AND replayed < received AND at_least IS NULL AND coalesce(at_most > 1, true);
 	END IF;
 
+	-- A standby whose source is gone looks for another one no sooner than this.
+	IF in_recovery THEN
+		RETURN QUERY SELECT 'standby_retry_interval', 'server',
+			extract(epoch FROM current_setting('wal_retrieve_retry_interval')::interval) * 1000, NULL::numeric,
+			format('wal_retrieve_retry_interval is %s', current_setting('wal_retrieve_retry_interval')),
+			'ALTER SYSTEM SET wal_retrieve_retry_interval = ''200ms''', false;
+	END IF;
+
+	-- Counted since the last reset: what was mended is taken back by one.
+	RETURN QUERY
+	SELECT 'subscription_errors', u.subname::text, (s.apply_error_count + s.sync_error_count)::numeric, NULL::numeric,
+		   format('%s errors in applying, %s in copying tables%s', s.apply_error_count, s.sync_error_count,
+				  CASE WHEN NOT u.subenabled THEN '; the subscription is disabled' ELSE '' END),
+		   format('SELECT pg_stat_reset_subscription_stats(%s)', u.oid), false
+	FROM pg_subscription AS u
+	JOIN pg_stat_subscription_stats AS s ON s.subid = u.oid
+	WHERE u.subdbid = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database());
+
 	-- The age of the oldest file that is ready says for how long archiving has
 	-- been failing or hanging; pg_stat_archiver could not tell that from a
 	-- quiet server.
 	IF current_setting('archive_mode') = 'always' OR (current_setting('archive_mode') = 'on' AND NOT in_recovery) THEN
 		IF has_function_privilege('pg_ls_archive_statusdir()', 'EXECUTE') THEN
 			RETURN QUERY
-			SELECT 'archiver', 'server', coalesce(greatest(extract(epoch FROM clock_timestamp() - min(f.modification)), 0), 0),
-				   NULL::numeric, format('%s files wait to be archived', count(*)), NULL::text, false
-			FROM pg_ls_archive_statusdir() AS f WHERE f.name LIKE '%.ready';
+			SELECT v.check_name, 'server', v.value, NULL::numeric, format('%s files wait to be archived', w.files), NULL::text, false
+			FROM (SELECT count(*) AS files, coalesce(greatest(extract(epoch FROM clock_timestamp() - min(f.modification)), 0), 0) AS oldest
+				  FROM pg_ls_archive_statusdir() AS f WHERE f.name LIKE '%.ready') AS w
+			CROSS JOIN LATERAL (VALUES ('archiver', w.oldest), ('archiver_backlog', w.files)) AS v(check_name, value);
 		ELSE
-			RETURN QUERY SELECT 'archiver', 'server', NULL::numeric, NULL::numeric,
-				'the list of files to be archived is hidden', NULL::text, true;
+			RETURN QUERY SELECT v.check_name, 'server', NULL::numeric, NULL::numeric,
+				'the list of files to be archived is hidden', NULL::text, true
+			FROM (VALUES ('archiver'), ('archiver_backlog')) AS v(check_name);
 		END IF;
 	END IF;
 END $function$;
 COMMENT ON FUNCTION dbutil.health_measure_replication() IS
 	'what the checks on replication slots, standbys and archiving see, for dbutil.health';
+
+-- Rates of the current database, from what dbutil.health() saw a minute or more ago.
+CREATE FUNCTION dbutil.health_changes(
+	OUT seconds double precision, OUT commits bigint, OUT rollbacks bigint, OUT deadlocks bigint,
+	OUT temp_bytes bigint, OUT sessions bigint)
+	RETURNS record
+	LANGUAGE c VOLATILE PARALLEL RESTRICTED
+	AS 'MODULE_PATHNAME', 'dbutil_health_changes';
+COMMENT ON FUNCTION dbutil.health_changes() IS
+	'what pg_stat_database counted for the current database in the last seconds: since the newest call of this function that is a minute old or older, else since the oldest known (each half a minute one is remembered). NULL: it is the first call, statistics were reset since, or dbutil is not preloaded';
+
+CREATE FUNCTION dbutil.health_measure_rates() RETURNS SETOF dbutil.health_measure
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+	AS $function$
+DECLARE
+	seen record;
+	ended bigint;
+BEGIN
+	SELECT * INTO seen FROM dbutil.health_changes();
+	ended := seen.commits + seen.rollbacks;
+	RETURN QUERY
+	SELECT v.check_name, current_database()::text, v.value, coalesce(seen.seconds, 0)::numeric,
+		   CASE WHEN seen.seconds IS NOT NULL THEN v.says || format(' in %s s', round(seen.seconds))
+				WHEN (SELECT t.state = 'ok' FROM dbutil.status() AS t WHERE t.item = 'preload') THEN 'a rate needs a second look, a minute from now'
+				ELSE 'a rate needs shared memory: add dbutil to shared_preload_libraries' END,
+		   NULL::text, false
+	FROM (VALUES
+		('deadlocks', seen.deadlocks * 60 / nullif(seen.seconds, 0)::numeric, format('%s deadlocks', seen.deadlocks)),
+		-- of a few transactions a share says nothing
+		('rollbacks', CASE WHEN ended >= 1000 THEN 100.0 * seen.rollbacks / ended END, format('%s of %s transactions were rolled back', seen.rollbacks, ended)),
+		('temp_files', seen.temp_bytes / 1048576.0 * 60 / nullif(seen.seconds, 0)::numeric, format('%s written to temporary files', pg_size_pretty(seen.temp_bytes))),
+		('connection_churn', seen.sessions * 60 / nullif(seen.seconds, 0)::numeric, format('%s new sessions', seen.sessions))
+	) AS v(check_name, value, says);
+END $function$;
+COMMENT ON FUNCTION dbutil.health_measure_rates() IS
+	'what the checks on rates of the current database see, for dbutil.health';
+
+-- Bloat, estimated: pages that a relation has less those that its rows would
+-- need by the widths in pg_statistic.  No column without statistics is guessed:
+-- then the estimate is NULL.  Sizes are relpages, as of the last VACUUM or
+-- ANALYZE: asking for the real size would wait for locks.
+--
+-- A row: 23 bytes of header and a bit for each column if one is NULL, aligned to
+-- 8, its columns, aligned to 8, and a line pointer of 4, in pages of block_size
+-- less 24, filled to fillfactor (src/include/access/htup_details.h, bufpage.h).
+-- Blanks between columns are not counted.
+CREATE VIEW dbutil.table_bloat AS
+	SELECT c.oid AS relation, c.relpages,
+		   CASE WHEN e.pages IS NOT NULL THEN greatest(c.relpages - e.pages, 0)::bigint * s.block END AS bloat_bytes,
+		   CASE WHEN e.pages IS NOT NULL AND c.relpages > 0
+				THEN pg_catalog.round(100 * greatest(c.relpages - e.pages, 0) / c.relpages, 1) END AS bloat_percent
+	FROM pg_catalog.pg_class AS c
+	CROSS JOIN (SELECT pg_catalog.current_setting('block_size')::bigint) AS s(block)
+	CROSS JOIN LATERAL (
+		SELECT CASE WHEN count(*) = count(t.stawidth) THEN sum((1 - t.stanullfrac) * t.stawidth)::numeric END AS width,
+			   CASE WHEN pg_catalog.bool_or(t.stanullfrac > 0) THEN pg_catalog.ceil(count(*) / 8.0) ELSE 0 END AS null_bits
+		FROM pg_catalog.pg_attribute AS a
+		LEFT JOIN pg_catalog.pg_statistic AS t ON t.starelid = a.attrelid AND t.staattnum = a.attnum AND NOT t.stainherit
+		WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS r
+	CROSS JOIN LATERAL (
+		SELECT (s.block - 24) * coalesce((
+				   SELECT o.option_value::numeric FROM pg_catalog.pg_options_to_table(c.reloptions) AS o
+				   WHERE o.option_name = 'fillfactor'), 100) / 100) AS p(room)
+	CROSS JOIN LATERAL (
+		SELECT CASE WHEN c.reltuples = 0 THEN 0
+					WHEN c.reltuples > 0 AND c.relpages > 0 AND r.width IS NOT NULL
+					THEN pg_catalog.ceil(c.reltuples::numeric / greatest(1, pg_catalog.floor(p.room
+						 / (4 + 8 * pg_catalog.ceil((23 + r.null_bits) / 8.0) + 8 * pg_catalog.ceil(r.width / 8))))) END) AS e(pages)
+	WHERE c.relkind IN ('r', 'm');
+COMMENT ON VIEW dbutil.table_bloat IS
+	'bloat of each table and materialized view, in bytes and percent of its size, estimated from statistics (NULL: some column has none); see dbutil.table_health, and dbutil.measure_bloat() for the truth';
+GRANT SELECT ON dbutil.table_bloat TO PUBLIC;
+
+-- An entry of a btree: 8 bytes of header, its columns, aligned to 8, and a line
+-- pointer of 4, in pages of block_size less 40; one page in a hundred is an inner
+-- one, and one is the meta page (src/include/access/itup.h, nbtree.h).  Equal keys
+-- may be stored together, which makes an index smaller than this: the estimate
+-- of its bloat is low, not high.
+CREATE VIEW dbutil.index_bloat AS
+	SELECT c.oid AS relation, c.relpages,
+		   CASE WHEN e.pages IS NOT NULL THEN greatest(c.relpages - e.pages, 0)::bigint * s.block END AS bloat_bytes,
+		   CASE WHEN e.pages IS NOT NULL AND c.relpages > 0
+				THEN pg_catalog.round(100 * greatest(c.relpages - e.pages, 0) / c.relpages, 1) END AS bloat_percent
+	FROM pg_catalog.pg_class AS c
+	JOIN pg_catalog.pg_index AS i ON i.indexrelid = c.oid
+	JOIN pg_catalog.pg_am AS m ON m.oid = c.relam
+	CROSS JOIN (SELECT pg_catalog.current_setting('block_size')::bigint) AS s(block)
+	CROSS JOIN LATERAL (
+		SELECT CASE WHEN count(*) = count(t.stawidth) THEN sum((1 - t.stanullfrac) * t.stawidth)::numeric END AS width
+		FROM pg_catalog.unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, ord)
+		-- an expression has its statistics at the index
+		LEFT JOIN pg_catalog.pg_statistic AS t
+			ON t.starelid = CASE k.attnum WHEN 0 THEN c.oid ELSE i.indrelid END
+			   AND t.staattnum = CASE k.attnum WHEN 0 THEN k.ord ELSE k.attnum END AND NOT t.stainherit) AS r
+	CROSS JOIN LATERAL (
+		SELECT (s.block - 40) * coalesce((
+				   SELECT o.option_value::numeric FROM pg_catalog.pg_options_to_table(c.reloptions) AS o
+				   WHERE o.option_name = 'fillfactor'), 90) / 100) AS p(room)
+	CROSS JOIN LATERAL (
+		SELECT CASE WHEN c.reltuples = 0 THEN 1
+					WHEN c.reltuples > 0 AND c.relpages > 0 AND r.width IS NOT NULL
+					THEN 1 + pg_catalog.ceil(1.01 * c.reltuples::numeric / greatest(1, pg_catalog.floor(p.room
+						 / (12 + 8 * pg_catalog.ceil(r.width / 8))))) END) AS e(pages)
+	WHERE c.relkind = 'i' AND m.amname = 'btree';
+COMMENT ON VIEW dbutil.index_bloat IS
+	'bloat of each btree index, in bytes and percent of its size, estimated from statistics (NULL: some column has none); see dbutil.index_health, and dbutil.measure_bloat() for the truth';
+GRANT SELECT ON dbutil.index_bloat TO PUBLIC;
+
+-- Only what is big enough to matter is estimated.
+CREATE FUNCTION dbutil.health_measure_bloat() RETURNS SETOF dbutil.health_measure
+	LANGUAGE plpgsql STABLE
+	SET search_path = pg_catalog, pg_temp
+	AS $function$
+DECLARE
+	block numeric := current_setting('block_size');
+BEGIN
+	RETURN QUERY
+	SELECT 'table_bloat', format('%I.%I', n.nspname, c.relname),
+		   CASE WHEN b.bloat_percent > 70 THEN b.bloat_bytes / 1073741824.0 ELSE 0 END, NULL::numeric,
+		   format('%s of %s, %s %%, seem to be free', pg_size_pretty(b.bloat_bytes), pg_size_pretty(b.relpages * block), b.bloat_percent),
+		   format('SELECT * FROM dbutil.measure_bloat(%L)', format('%I.%I', n.nspname, c.relname)), false
+	FROM dbutil.table_bloat AS b
+	JOIN pg_class AS c ON c.oid = b.relation
+	JOIN pg_namespace AS n ON n.oid = c.relnamespace
+	WHERE b.relpages >= 1073741824 / block AND b.bloat_percent IS NOT NULL AND c.relpersistence <> 't';
+
+	RETURN QUERY
+	SELECT 'index_bloat', format('%I.%I', n.nspname, c.relname),
+		   CASE WHEN b.bloat_percent > 80 THEN b.bloat_bytes / 1048576.0 ELSE 0 END, NULL::numeric,
+		   format('%s of %s, %s %%, seem to be free', pg_size_pretty(b.bloat_bytes), pg_size_pretty(b.relpages * block), b.bloat_percent),
+		   format('REINDEX INDEX CONCURRENTLY %I.%I', n.nspname, c.relname), false
+	FROM dbutil.index_bloat AS b
+	JOIN pg_class AS c ON c.oid = b.relation
+	JOIN pg_namespace AS n ON n.oid = c.relnamespace
+	WHERE b.relpages >= 104857600 / block AND b.bloat_percent IS NOT NULL AND c.relpersistence <> 't' AND n.nspname NOT LIKE 'pg\_%';
+END $function$;
+COMMENT ON FUNCTION dbutil.health_measure_bloat() IS
+	'bloat of large tables and indexes of the current database as estimated, for dbutil.health';
 
 -- The formulas of autovacuum (src/backend/postmaster/autovacuum.c,
 -- relation_needs_vacanalyze), with a table's own storage parameters.
@@ -2115,21 +2362,42 @@ BEGIN
 		JOIN pg_locks AS l ON l.pid = p.pid
 		WHERE l.locktype = 'relation' AND l.granted AND l.mode = 'ShareUpdateExclusiveLock'
 		  AND l.database IN (0, (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()))
-	), full_of_dead AS MATERIALIZED (
-		SELECT c.oid, c.relname, c.relnamespace, c.reltuples, c.reloptions, pg_stat_get_dead_tuples(c.oid) AS dead
+	), behind AS MATERIALIZED (
+		SELECT c.oid, c.relname, c.relnamespace, c.reltuples, c.reloptions, pg_stat_get_dead_tuples(c.oid)::numeric AS dead,
+			   pg_stat_get_live_tuples(c.oid)::numeric AS live, pg_stat_get_mod_since_analyze(c.oid)::numeric AS changed
 		FROM pg_class AS c
-		WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't' AND pg_stat_get_dead_tuples(c.oid) > 10000
+		WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't'
+		  AND (pg_stat_get_dead_tuples(c.oid) > 10000 OR pg_stat_get_mod_since_analyze(c.oid) > 10000)
 	)
-	SELECT 'vacuum_overdue', format('%I.%I', n.nspname, f.relname), 100 * f.dead / greatest(v.vacuum_at, 1), NULL::numeric,
-		   format('%s dead rows, vacuumed last: %s', f.dead,
-				  coalesce(greatest(pg_stat_get_last_vacuum_time(f.oid), pg_stat_get_last_autovacuum_time(f.oid))::text, 'never'))
-		   || CASE WHEN NOT v.enabled THEN '; autovacuum is off for this table' ELSE '' END,
-		   format('VACUUM %I.%I', n.nspname, f.relname), false
-	FROM full_of_dead AS f
+	SELECT k.check_name, format('%I.%I', n.nspname, f.relname), k.value, NULL::numeric,
+		   k.says || CASE WHEN NOT v.enabled THEN '; autovacuum is off for this table' ELSE '' END,
+		   format(k.does, n.nspname, f.relname), false
+	FROM behind AS f
 	JOIN pg_namespace AS n ON n.oid = f.relnamespace
-	CROSS JOIN LATERAL dbutil.autovacuum_thresholds(
-		f.reloptions, greatest(f.reltuples, pg_stat_get_live_tuples(f.oid))::numeric, NULL) AS v
-	WHERE f.oid NOT IN (SELECT b.relation FROM being_vacuumed AS b);
+	CROSS JOIN LATERAL dbutil.autovacuum_thresholds(f.reloptions, greatest(f.reltuples::numeric, f.live), NULL) AS v
+	CROSS JOIN LATERAL (VALUES
+		('vacuum_overdue', f.dead > 10000, 100 * f.dead / greatest(v.vacuum_at, 1),
+		 format('%s dead rows, vacuumed last: %s', f.dead,
+				coalesce(greatest(pg_stat_get_last_vacuum_time(f.oid), pg_stat_get_last_autovacuum_time(f.oid))::text, 'never')),
+		 'VACUUM %I.%I'),
+		('dead_rows', f.dead > 10000, 100 * f.dead / nullif(f.dead + f.live, 0), format('%s dead rows, %s live ones', f.dead, f.live),
+		 'VACUUM %I.%I'),
+		('analyze_overdue', f.changed > 10000, 100 * f.changed / greatest(v.analyze_at, 1),
+		 format('%s rows changed, analysed last: %s', f.changed,
+				coalesce(greatest(pg_stat_get_last_analyze_time(f.oid), pg_stat_get_last_autoanalyze_time(f.oid))::text, 'never')),
+		 'ANALYZE %I.%I')) AS k(check_name, applies, value, says, does)
+	WHERE k.applies AND f.oid NOT IN (SELECT b.relation FROM being_vacuumed AS b);
+
+	-- More than one pass through the indexes: the dead rows did not fit in memory.
+	RETURN QUERY
+	SELECT 'vacuum_passes', coalesce(CASE WHEN c.oid IS NOT NULL THEN format('%I.%I', n.nspname, c.relname) END, format('process %s', p.pid)),
+		   CASE WHEN p.phase IS NOT NULL THEN p.index_vacuum_count::numeric END, NULL::numeric,
+		   CASE WHEN p.phase IS NULL THEN 'what VACUUM does is hidden'
+				ELSE format('process %s has been through the indexes %s times', p.pid, p.index_vacuum_count) END,
+		   NULL::text, p.phase IS NULL
+	FROM pg_stat_progress_vacuum AS p
+	LEFT JOIN (pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace) ON c.oid = p.relid
+	WHERE p.datname = current_database();
 
 	-- Partitions are told by their parent.  A table that only grows does well
 	-- without a key; so the rows changed are what counts.
@@ -2442,6 +2710,90 @@ BEGIN
 END $function$;
 COMMENT ON FUNCTION dbutil.health_measure_sequences() IS
 	'how much is used of each sequence of the current database, for dbutil.health';
+
+-- How services use the database: what tracking saw of them, and what was set for them.
+CREATE FUNCTION dbutil.health_measure_practice() RETURNS SETOF dbutil.health_measure
+	LANGUAGE plpgsql VOLATILE
+	SET search_path = pg_catalog, pg_temp
+	AS $function$
+DECLARE
+	free_to_all integer := current_setting('max_connections')::integer
+		- current_setting('superuser_reserved_connections')::integer
+		- coalesce(current_setting('reserved_connections', true)::integer, 0);	-- from 16 on
+BEGIN
+	-- Without preload nothing is tracked, which dbutil_losses tells.
+	IF (SELECT s.state = 'ok' FROM dbutil.status() AS s WHERE s.item = 'preload') THEN
+		RETURN QUERY
+		SELECT 'unprepared_repetition', s.service,
+			   CASE WHEN s.total_plan_time > 0
+					THEN (100 * s.total_plan_time / (s.total_plan_time + s.total_exec_time))::numeric
+					WHEN current_setting('dbutil.track_planning')::boolean THEN 0 END, s.calls::numeric,
+			   CASE WHEN s.total_plan_time > 0 OR current_setting('dbutil.track_planning')::boolean
+					THEN format('%s ms of planning and %s ms of execution in %s statements', round(s.total_plan_time), round(s.total_exec_time), s.calls)
+					ELSE 'dbutil.track_planning is off' END, NULL::text, false
+		FROM dbutil.services() AS s;
+
+		-- One row with each statement, as those that read write none: rather less
+		-- than one says that the service does other work, too.
+		RETURN QUERY
+		SELECT 'row_at_a_time_writes', t.service,
+			   CASE WHEN t.rows_written BETWEEN 0.5 * t.statements AND 1.2 * t.statements
+					THEN round(t.statements / t.transactions, 1) ELSE 0 END, t.statements,
+			   format('%s rows in %s statements of %s transactions', t.rows_written, t.statements, t.transactions), NULL::text, false
+		FROM (SELECT x.service, sum(x.statements) AS statements, sum(x.rows_written) AS rows_written,
+					 sum(x.commits + x.rollbacks) AS transactions
+			  FROM dbutil.transactions() AS x WHERE x.rows_written > 0 GROUP BY x.service) AS t;
+	END IF;
+
+	-- A role in a database that has a service of its own is enrolled.  What is set
+	-- most closely to it counts; what the server's configuration says is known as
+	-- far as nothing else is set for the role that asks.
+	RETURN QUERY
+	WITH setting AS (
+		SELECT s.setdatabase, s.setrole, split_part(c.c, '=', 1) AS name, substr(c.c, strpos(c.c, '=') + 1) AS value
+		FROM pg_db_role_setting AS s CROSS JOIN LATERAL unnest(s.setconfig) AS c(c)
+	)
+	SELECT 'missing_timeouts', format('%I in %I', r.rolname, d.datname),
+		   CASE WHEN coalesce(t.value, g.reset_val) ~ '^0\D*$' THEN 1 ELSE 0 END::numeric, NULL::numeric,
+		   format('idle_in_transaction_session_timeout is %s for service %s', coalesce(t.value, g.reset_val), e.value),
+		   format('ALTER ROLE %I IN DATABASE %I SET idle_in_transaction_session_timeout = ''60s''', r.rolname, d.datname), false
+	FROM setting AS e
+	JOIN pg_roles AS r ON r.oid = e.setrole
+	JOIN pg_database AS d ON d.oid = e.setdatabase
+	CROSS JOIN (SELECT s.reset_val FROM pg_settings AS s WHERE s.name = 'idle_in_transaction_session_timeout') AS g
+	LEFT JOIN LATERAL (
+		SELECT s.value FROM setting AS s
+		WHERE s.name = 'idle_in_transaction_session_timeout'
+		  AND s.setdatabase IN (0, e.setdatabase) AND s.setrole IN (0, e.setrole)
+		ORDER BY s.setrole <> 0 AND s.setdatabase <> 0 DESC, s.setrole <> 0 DESC, s.setdatabase <> 0 DESC LIMIT 1) AS t ON true
+	WHERE e.name = 'dbutil.service' AND e.value <> '';
+
+	RETURN QUERY
+	SELECT 'connection_limits', 'server', coalesce(100.0 * sum(r.rolconnlimit) / greatest(free_to_all, 1), 0), NULL::numeric,
+		   format('%s roles may have %s connections, there are %s', count(*), coalesce(sum(r.rolconnlimit), 0), free_to_all), NULL::text, false
+	FROM pg_roles AS r
+	WHERE r.rolcanlogin AND r.rolconnlimit > 0 AND NOT r.rolsuper;
+
+	RETURN QUERY
+	SELECT 'foreign_batch_size', format('%I.%I', n.nspname, c.relname), 1::numeric, NULL::numeric,
+		   format('server %I, batch_size 1', s.srvname),
+		   format('ALTER FOREIGN TABLE %I.%I OPTIONS (%s batch_size ''100'')', n.nspname, c.relname, CASE WHEN o.own_batch IS NULL THEN 'ADD' ELSE 'SET' END), false
+	FROM pg_foreign_table AS f
+	JOIN pg_foreign_server AS s ON s.oid = f.ftserver
+	JOIN pg_foreign_data_wrapper AS w ON w.oid = s.srvfdw
+	JOIN pg_class AS c ON c.oid = f.ftrelid
+	JOIN pg_namespace AS n ON n.oid = c.relnamespace
+	CROSS JOIN LATERAL (
+		SELECT (SELECT p.option_value FROM pg_options_to_table(f.ftoptions) AS p WHERE p.option_name = 'batch_size') AS own_batch,
+			   (SELECT p.option_value FROM pg_options_to_table(s.srvoptions) AS p WHERE p.option_name = 'batch_size') AS server_batch,
+			   (SELECT p.option_value FROM pg_options_to_table(f.ftoptions) AS p WHERE p.option_name = 'updatable') AS own_updatable,
+			   (SELECT p.option_value FROM pg_options_to_table(s.srvoptions) AS p WHERE p.option_name = 'updatable') AS server_updatable) AS o
+	WHERE w.fdwname = 'postgres_fdw'
+	  AND coalesce(o.own_batch, o.server_batch, '1')::bigint <= 1
+	  AND coalesce(o.own_updatable, o.server_updatable, 'true')::boolean;
+END $function$;
+COMMENT ON FUNCTION dbutil.health_measure_practice() IS
+	'what the checks on how services use the database see, for dbutil.health';
 
 -- The judge: puts what was measured beside the thresholds that hold for it.
 CREATE FUNCTION dbutil.health_judge(measured_by text[],
@@ -2781,39 +3133,33 @@ CREATE FUNCTION dbutil.health_by_relation(measured_by text[],
 	LANGUAGE sql VOLATILE STRICT
 	SET search_path = pg_catalog, pg_temp
 BEGIN ATOMIC
-	SELECT substring(j.object_name FROM '^((?:"(?:[^"]|"")+"|[^". ]+)\.(?:"(?:[^"]|"")+"|[^". ]+))'),
-		   (ARRAY['critical', 'warn', 'unknown', 'ok'])[min(s.severity)],
-		   array_agg(DISTINCT j.check_name ORDER BY j.check_name) FILTER (WHERE s.severity <= 2)
-	FROM dbutil.health_judge(health_by_relation.measured_by) AS j
-	CROSS JOIN LATERAL (SELECT array_position(ARRAY['critical', 'warn', 'unknown', 'ok'], j.status)) AS s(severity)
-	WHERE NOT j.silenced AND (j.status <> 'ok' OR j.object_name <> 'none')
-	GROUP BY 1;
+	SELECT n.relation, (ARRAY['critical', 'warn', 'unknown', 'ok'])[min(n.severity)],
+		   array_agg(DISTINCT n.check_name ORDER BY n.check_name) FILTER (WHERE n.severity <= 2)
+	FROM (SELECT j.check_name, j.object_name, array_position(ARRAY['critical', 'warn', 'unknown', 'ok'], j.status) AS severity,
+				 substring(j.object_name FROM '^((?:"(?:[^"]|"")+"|[^". ]+)\.(?:"(?:[^"]|"")+"|[^". ]+))') AS relation
+		  FROM dbutil.health_judge(health_by_relation.measured_by) AS j
+		  WHERE NOT j.silenced) AS n
+	WHERE n.relation IS NOT NULL OR n.object_name = 'all'
+	GROUP BY n.relation;
 END;
 COMMENT ON FUNCTION dbutil.health_by_relation(text[]) IS
 	'the worst status and the checks that warn, for each relation that these measures looked at; relation_name NULL: what could not be measured at all';
 
--- Bloat is estimated from the widths in pg_statistic: pages that the rows would
--- need, with headers (24 bytes and what follows aligned to 8, 4 for the line
--- pointer) in pages of block_size less 24, filled to fillfactor.  Blanks between
--- columns are not counted, nor is any column without statistics guessed: then
--- the estimate is NULL.
 CREATE VIEW dbutil.table_health AS
-	WITH judged AS MATERIALIZED (SELECT r.* FROM dbutil.health_by_relation('{tables}') AS r)
+	WITH judged AS MATERIALIZED (SELECT r.* FROM dbutil.health_by_relation('{tables,bloat}') AS r)
 	SELECT t.table_name, coalesce(h.status, failed.status, 'ok') AS status, h.findings,
 		   nullif(t.reltuples, -1)::bigint AS estimated_rows,
 		   t.relpages * t.block AS table_bytes, coalesce(x.pages, 0) * t.block AS index_bytes,
 		   coalesce(o.relpages, 0) * t.block AS toast_bytes,
 		   pg_catalog.pg_stat_get_live_tuples(t.oid) AS live_rows, pg_catalog.pg_stat_get_dead_tuples(t.oid) AS dead_rows,
-		   CASE WHEN b.needed IS NOT NULL THEN greatest(t.relpages - b.needed, 0)::bigint * t.block END AS bloat_bytes,
-		   CASE WHEN b.needed IS NOT NULL AND t.relpages > 0
-				THEN pg_catalog.round(100 * greatest(t.relpages - b.needed, 0) / t.relpages, 1) END AS bloat_percent,
+		   b.bloat_bytes, b.bloat_percent,
 		   pg_catalog.pg_stat_get_numscans(t.oid) AS seq_scans, x.scans AS index_scans,
 		   pg_catalog.pg_stat_get_tuples_inserted(t.oid) AS rows_inserted, pg_catalog.pg_stat_get_tuples_updated(t.oid) AS rows_updated,
 		   pg_catalog.pg_stat_get_tuples_hot_updated(t.oid) AS rows_hot_updated, pg_catalog.pg_stat_get_tuples_deleted(t.oid) AS rows_deleted,
 		   greatest(pg_catalog.pg_stat_get_last_vacuum_time(t.oid), pg_catalog.pg_stat_get_last_autovacuum_time(t.oid)) AS last_vacuum,
 		   greatest(pg_catalog.pg_stat_get_last_analyze_time(t.oid), pg_catalog.pg_stat_get_last_autoanalyze_time(t.oid)) AS last_analyze
 	FROM (
-		SELECT c.oid, c.reltoastrelid, c.reltuples, c.relpages, c.relnatts, c.reloptions,
+		SELECT c.oid, c.reltoastrelid, c.reltuples, c.relpages,
 			   pg_catalog.format('%I.%I', n.nspname, c.relname) AS table_name,
 			   pg_catalog.current_setting('block_size')::bigint AS block
 		FROM pg_catalog.pg_class AS c
@@ -2827,24 +3173,7 @@ CREATE VIEW dbutil.table_health AS
 		SELECT i.indrelid, sum(c.relpages) AS pages, sum(pg_catalog.pg_stat_get_numscans(c.oid))::bigint AS scans
 		FROM pg_catalog.pg_index AS i JOIN pg_catalog.pg_class AS c ON c.oid = i.indexrelid
 		GROUP BY i.indrelid) AS x ON x.indrelid = t.oid
-	LEFT JOIN (
-		SELECT a.attrelid,
-			   CASE WHEN count(*) = count(s.stawidth)
-					THEN sum((1 - s.stanullfrac) * s.stawidth) END AS width,
-			   pg_catalog.bool_or(s.stanullfrac > 0) AS has_nulls, count(*) AS columns
-		FROM pg_catalog.pg_attribute AS a
-		LEFT JOIN pg_catalog.pg_statistic AS s ON s.starelid = a.attrelid AND s.staattnum = a.attnum AND NOT s.stainherit
-		WHERE a.attnum > 0 AND NOT a.attisdropped
-		GROUP BY a.attrelid) AS w ON w.attrelid = t.oid
-	LEFT JOIN LATERAL (
-		SELECT CASE WHEN t.reltuples = 0 THEN 0
-					WHEN t.reltuples > 0 AND t.relpages > 0 AND w.width IS NOT NULL
-					THEN pg_catalog.ceil(t.reltuples::numeric / greatest(1, pg_catalog.floor(
-							 (t.block - 24) * coalesce((
-								SELECT p.option_value::numeric FROM pg_catalog.pg_options_to_table(t.reloptions) AS p
-								WHERE p.option_name = 'fillfactor'), 100) / 100
-							 / (4 + 8 * pg_catalog.ceil((23 + CASE WHEN w.has_nulls THEN pg_catalog.ceil(w.columns / 8.0) ELSE 0 END) / 8.0)
-								+ 8 * pg_catalog.ceil(w.width::numeric / 8))))) END) AS b(needed) ON true;
+	LEFT JOIN dbutil.table_bloat AS b ON b.relation = t.oid;
 COMMENT ON VIEW dbutil.table_health IS
 	'one row for each table and materialized view of the current database: status (the worst of the checks on tables) and findings (checks that warn, NULL: none; see dbutil.health), sizes in bytes and rows as of the last VACUUM or ANALYZE (so that no lock is waited for), bloat estimated from statistics (NULL: some column has none; free room that fillfactor asks for does not count; dbutil.measure_bloat() measures), scans and rows changed since statistics were reset';
 GRANT SELECT ON dbutil.table_health TO PUBLIC;
@@ -2884,21 +3213,16 @@ COMMENT ON VIEW dbutil.vacuum_health IS
 	'one row for each table and materialized view of the current database, the catalogs too: what there is to vacuum, freeze and analyse, and at how much autovacuum comes (NULL: not for that reason), due_percent (100: it is due) and status by the check vacuum_overdue; the vacuum that runs now, how much of the table it has scanned (percent) and how often it had to go through the indexes; times and counts since statistics were reset. What a vacuum does is hidden, and NULL, unless your role has the privileges of pg_read_all_stats';
 GRANT SELECT ON dbutil.vacuum_health TO PUBLIC;
 
--- A btree entry: 8 bytes of header, its columns, aligned to 8, and a line pointer
--- of 4, in pages of block_size less 40.  Equal keys may be stored together (13 and
--- later), which makes an index smaller than this: the estimate is low, not high.
 CREATE VIEW dbutil.index_health AS
-	WITH judged AS MATERIALIZED (SELECT r.* FROM dbutil.health_by_relation('{indexes}') AS r)
+	WITH judged AS MATERIALIZED (SELECT r.* FROM dbutil.health_by_relation('{indexes,bloat}') AS r)
 	SELECT x.index_name, x.table_name, coalesce(h.status, failed.status, 'ok') AS status, h.findings,
 		   x.method, x.indisprimary AS is_primary, x.indisunique AS is_unique, x.indisvalid AS is_valid,
 		   x.relpages * x.block AS index_bytes, nullif(x.reltuples, -1)::bigint AS entries,
-		   CASE WHEN b.needed IS NOT NULL THEN greatest(x.relpages - b.needed, 0)::bigint * x.block END AS bloat_bytes,
-		   CASE WHEN b.needed IS NOT NULL AND x.relpages > 0
-				THEN pg_catalog.round(100 * greatest(x.relpages - b.needed, 0) / x.relpages, 1) END AS bloat_percent,
+		   b.bloat_bytes, b.bloat_percent,
 		   pg_catalog.pg_stat_get_numscans(x.oid) AS scans, (u.seen ->> 'last_idx_scan')::timestamptz AS last_scan,
 		   pg_catalog.pg_stat_get_tuples_returned(x.oid) AS rows_read, pg_catalog.pg_stat_get_tuples_fetched(x.oid) AS rows_fetched
 	FROM (
-		SELECT c.oid, c.relkind, c.relpages, c.reltuples, c.reloptions, i.indrelid, i.indkey, i.indisprimary, i.indisunique, i.indisvalid,
+		SELECT c.oid, c.relpages, c.reltuples, i.indisprimary, i.indisunique, i.indisvalid,
 			   m.amname AS method, pg_catalog.format('%I.%I', n.nspname, c.relname) AS index_name,
 			   pg_catalog.format('%I.%I', tn.nspname, t.relname) AS table_name,
 			   pg_catalog.current_setting('block_size')::bigint AS block
@@ -2915,22 +3239,7 @@ CREATE VIEW dbutil.index_health AS
 	-- the column came with 16
 	LEFT JOIN LATERAL (
 		SELECT pg_catalog.to_jsonb(s) FROM pg_catalog.pg_stat_all_indexes AS s WHERE s.indexrelid = x.oid) AS u(seen) ON true
-	LEFT JOIN LATERAL (
-		SELECT CASE WHEN count(*) = count(s.stawidth) THEN sum((1 - s.stanullfrac) * s.stawidth) END
-		FROM pg_catalog.unnest(x.indkey::int2[]) WITH ORDINALITY AS k(attnum, ord)
-		-- an expression has its statistics at the index
-		LEFT JOIN pg_catalog.pg_statistic AS s
-			ON s.starelid = CASE k.attnum WHEN 0 THEN x.oid ELSE x.indrelid END
-			   AND s.staattnum = CASE k.attnum WHEN 0 THEN k.ord ELSE k.attnum END AND NOT s.stainherit) AS w(width) ON true
-	LEFT JOIN LATERAL (
-		SELECT CASE WHEN x.method <> 'btree' THEN NULL
-					WHEN x.reltuples = 0 THEN 1
-					WHEN x.reltuples > 0 AND x.relpages > 0 AND w.width IS NOT NULL
-					THEN 1 + pg_catalog.ceil(1.01 * x.reltuples::numeric / greatest(1, pg_catalog.floor(
-							 (x.block - 40) * coalesce((
-								SELECT p.option_value::numeric FROM pg_catalog.pg_options_to_table(x.reloptions) AS p
-								WHERE p.option_name = 'fillfactor'), 90) / 100
-							 / (12 + 8 * pg_catalog.ceil(w.width::numeric / 8))))) END) AS b(needed) ON true;
+	LEFT JOIN dbutil.index_bloat AS b ON b.relation = x.oid;
 COMMENT ON VIEW dbutil.index_health IS
 	'one row for each index of the current database: status (the worst of the checks on indexes) and findings (checks that warn, NULL: none; see dbutil.health), size in bytes and entries as of the last VACUUM or ANALYZE, bloat of a btree estimated from statistics (NULL: another method, or a column without statistics; dbutil.measure_bloat() measures), scans and rows since statistics were reset (last_scan from PostgreSQL 16 on)';
 GRANT SELECT ON dbutil.index_health TO PUBLIC;
