@@ -230,6 +230,28 @@ next_finish(QueryDesc *query_desc)
 		standard_ExecutorFinish(query_desc);
 }
 
+/* Does ExecutorFinish run anything: a modifying CTE to its end, or AFTER triggers? */
+static bool
+finish_runs_something(const QueryDesc *query_desc)
+{
+	const EState *estate = query_desc->estate;
+	const ListCell *lc;
+
+	if (query_desc->plannedstmt->hasModifyingCTE)
+		return true;
+	if (query_desc->operation == CMD_SELECT)
+		return false;
+	/* partitions that were found while it ran, and keys of others that it touched */
+	if (estate->es_tuple_routing_result_relations != NIL || estate->es_trig_target_relations != NIL)
+		return true;
+	foreach(lc, estate->es_opened_result_relations)
+	{
+		if (((const ResultRelInfo *) lfirst(lc))->ri_TrigDesc != NULL)
+			return true;
+	}
+	return false;
+}
+
 /* AFTER triggers run here, so their errors end the statement as well. */
 static void
 executor_finish(QueryDesc *query_desc)
@@ -240,8 +262,7 @@ executor_finish(QueryDesc *query_desc)
 	ErrorContextCallback context;
 	DbuUsageStart start;
 
-	/* a statement that changes nothing has nothing to run here */
-	if (query_desc->operation == CMD_SELECT && !query_desc->plannedstmt->hasModifyingCTE)
+	if (!finish_runs_something(query_desc))
 	{
 		next_finish(query_desc);
 		return;
