@@ -14,9 +14,9 @@
  * Why a transaction was rolled back is told by the last error that reached the
  * client's statement, or the log: an error that a function caught is none.
  *
- * The clock is read once at the end, where PostgreSQL reads it for itself if
- * it can be shared, and once more before the commit record is written.  A
- * transaction without identifier has no such record.  Idle time between
+ * The clock is read once at the end.  When the commit record was about to be
+ * written is what PostgreSQL calls the transaction's end.  A transaction without
+ * identifier has no such record.  Idle time between
  * statements is what PostgreSQL adds up for pg_stat_database; it does so only
  * with track_activities.
  *
@@ -51,7 +51,8 @@ static struct
 	bool		by_command;		/* ROLLBACK was sent */
 }			current;
 
-static TimestampTz precommit = 0;	/* 0: no commit record is written */
+/* When COMMIT PREPARED or ROLLBACK PREPARED began. */
+static TimestampTz decided_at = 0;
 
 /* What the current transaction does with one that was prepared before. */
 static enum
@@ -65,7 +66,6 @@ static void
 forget(void)
 {
 	current.statements = 0;
-	precommit = 0;
 	decides = DECIDES_NONE;
 }
 
@@ -128,7 +128,7 @@ void
 dbu_xact_decide_prepared(bool commit)
 {
 	decides = commit ? DECIDES_COMMIT : DECIDES_ROLLBACK;
-	precommit = GetCurrentTimestamp();
+	decided_at = GetCurrentTimestamp();
 }
 
 /* ROLLBACK begins: after an error it only tells what happened before. */
@@ -188,6 +188,7 @@ transaction_ends(bool committed)
 	DbuTransaction xact;
 	TimestampTz now;
 	TimestampTz begun;
+	TimestampTz commits = 0;	/* the commit record is about to be written */
 
 	if (current.statements == 0 || !dbu_enabled)
 	{
@@ -202,10 +203,12 @@ transaction_ends(bool committed)
 	xact.outcome = committed ? DBU_XACT_COMMITTED : rollback_cause();
 	/* with a commit record, PostgreSQL's time is the one before it */
 	now = xact.wrote ? GetCurrentTimestamp() : GetCurrentTransactionStopTimestamp();
+	if (committed && xact.wrote)
+		commits = decides != DECIDES_NONE ? decided_at : GetCurrentTransactionStopTimestamp();
 	/* the system's clock may have been set back meanwhile */
 	begun = GetCurrentTransactionStartTimestamp();
 	xact.duration_ms = Max(now - begun, 0) / 1000.0;
-	xact.commit_ms = committed && precommit != 0 ? Max(now - precommit, 0) / 1000.0 : 0;
+	xact.commit_ms = commits != 0 ? Max(now - commits, 0) / 1000.0 : 0;
 	count_idle();
 	xact.idle_ms = (current.idle - current.idle_begin) / 1000.0;
 	xact.max_idle_ms = current.max_idle / 1000.0;
@@ -225,11 +228,6 @@ xact_callback(XactEvent event, void *arg)
 {
 	switch (event)
 	{
-		case XACT_EVENT_PRE_COMMIT:
-			if (current.statements > 0 && precommit == 0 &&
-				TransactionIdIsValid(GetTopTransactionIdIfAny()))
-				precommit = GetCurrentTimestamp();
-			break;
 		case XACT_EVENT_COMMIT:
 			transaction_ends(true);
 			break;
