@@ -5,8 +5,13 @@
  *
  * The table is cut into partitions by the hash of the statement, so that all
  * plans of a statement lie in one hash chain.  A partition's lock, held shared,
- * allows to find an entry; its counters are then changed under its spinlock.
- * Held exclusively it allows to add, evict, reset and store texts.
+ * allows to find an entry, held exclusively to add, evict, reset and store texts.
+ *
+ * An entry's spinlock guards its counters and usage, in whatever mode the lock is
+ * held; its text and the text's encoding are the lock's.  Its key and plan id are guarded by both: who holds either may read
+ * them, who changes them holds both.  So a process that remembers where a plan is
+ * counted counts it under the spinlock alone, after it compared them; whoever
+ * takes them away reads, in the same section, what was counted.
  *
  * A new plan remembers which plan of the statement ran last before it.  When the
  * partition is full, the least used of a few entries gives way; a statement
@@ -32,10 +37,13 @@
 #define EVICTION_CANDIDATES 8
 #define MAX_USAGE 5
 
+/* Places of entries that a process remembers. */
+#define HINTS 64
+
 typedef struct PlanEntry
 {
 	int32		next;			/* in its chain or the free list, -1: end */
-	slock_t		mutex;			/* guards the counters in plan, and usage */
+	slock_t		mutex;			/* guards plan, usage, text_asked */
 	uint8		usage;
 	bool		text_asked;		/* of somebody, or stored, or found too large */
 	dsa_pointer text;
@@ -58,6 +66,9 @@ static int	max_plans = 2000;
 static Partition *partitions = NULL;
 static int32 *buckets = NULL;
 static PlanEntry *entries = NULL;
+
+/* Where this process found its last plans. */
+static int32 found[HINTS];
 
 static int
 entries_each(void)
@@ -148,7 +159,10 @@ place_of(uint64 hash)
 static bool
 same_statement(const PlanEntry *entry, const PlanKey *key)
 {
-	return memcmp(&entry->plan.key, key, sizeof(*key)) == 0;
+	const PlanKey *own = &entry->plan.key;
+
+	return own->query_id == key->query_id && own->database == key->database &&
+		own->username == key->username;
 }
 
 /* Lock in either mode. */
@@ -163,13 +177,22 @@ find_entry(const Place *place, const PlanKey *key, uint64 plan_id)
 	return NULL;
 }
 
-/* Take an entry out of its chain, onto the free list. Exclusive lock. */
-static void
+/*
+ * Take an entry out of its chain, onto the free list; the calls that it held, read
+ * in the section that takes the key.  Exclusive lock.
+ */
+static int64
 remove_entry(PlanEntry *entry)
 {
 	Place		place = place_of(dbu_plan_key_hash(&entry->plan.key));
 	int32		self = entry - entries;
 	int32	   *link = place.bucket;
+	int64		calls;
+
+	SpinLockAcquire(&entry->mutex);
+	calls = entry->plan.calls;
+	entry->plan.plan_id = 0;
+	SpinLockRelease(&entry->mutex);
 
 	while (*link != self)
 		link = &entries[*link].next;
@@ -178,13 +201,7 @@ remove_entry(PlanEntry *entry)
 	entry->next = place.partition->free;
 	place.partition->free = self;
 	place.partition->used--;
-}
-
-static void
-evict(Partition *partition, PlanEntry *victim)
-{
-	partition->dropped += victim->plan.calls;
-	remove_entry(victim);
+	return calls;
 }
 
 /*
@@ -197,24 +214,29 @@ evict_one(Partition *partition)
 {
 	PlanEntry  *own = &entries[(partition - partitions) * entries_each()];
 	PlanEntry  *victim = NULL;
+	uint8		least = 1;
 
-	for (int i = 0; i < EVICTION_CANDIDATES; i++)
+	for (int i = 0; i < EVICTION_CANDIDATES && least > 0; i++)
 	{
 		PlanEntry  *entry = &own[partition->hand];
 
 		partition->hand = (partition->hand + 1) % entries_each();
-		if (victim == NULL || entry->usage < victim->usage)
+		SpinLockAcquire(&entry->mutex);
+		if (victim == NULL || entry->usage < least)
+		{
 			victim = entry;
-		if (entry->usage == 0)
-			break;
-		entry->usage--;
+			least = entry->usage;
+		}
+		if (entry->usage > 0)
+			entry->usage--;
+		SpinLockRelease(&entry->mutex);
 	}
-	evict(partition, victim);
+	partition->dropped += remove_entry(victim);
 }
 
-/* Add an entry. Exclusive lock; never fails. */
+/* Add an entry; cost is the plan's. Exclusive lock; never fails. */
 static PlanEntry *
-add_entry(const Place *place, const PlanKey *key, uint64 plan_id, TimestampTz now)
+add_entry(const Place *place, const PlanKey *key, uint64 plan_id, double cost, TimestampTz now)
 {
 	Partition  *partition = place->partition;
 	PlanEntry  *latest = NULL;
@@ -236,28 +258,34 @@ add_entry(const Place *place, const PlanKey *key, uint64 plan_id, TimestampTz no
 	}
 	previous = latest ? latest->plan.plan_id : 0;
 	if (siblings >= MAX_PLANS)
-		evict(partition, oldest);
+		partition->dropped += remove_entry(oldest);
 	else if (partition->free < 0)
 		evict_one(partition);
 
 	entry = &entries[partition->free];
 	partition->free = entry->next;
 	partition->used++;
-	entry->usage = 1;
-	entry->text_asked = false;
 	entry->text = InvalidDsaPointer;
+
+	/* from here on others may count it: one that was here before may come back to its place */
+	SpinLockAcquire(&entry->mutex);
 	memset(&entry->plan, 0, sizeof(entry->plan));
 	entry->plan.key = *key;
 	entry->plan.plan_id = plan_id;
 	entry->plan.previous = previous;
+	entry->plan.cost = cost;
 	entry->plan.first_seen = now;
+	entry->usage = 1;
+	entry->text_asked = false;
+	SpinLockRelease(&entry->mutex);
+
 	entry->next = *place->bucket;
 	*place->bucket = entry - entries;
 	return entry;
 }
 
-/* Entry's spinlock held. */
-static void
+/* Entry's spinlock held. True: the caller is to print the plan and store it. */
+static bool
 count_call(PlanEntry *entry, const DbuStatement *stmt, TimestampTz now)
 {
 	DbuPlan    *p = &entry->plan;
@@ -274,14 +302,18 @@ count_call(PlanEntry *entry, const DbuStatement *stmt, TimestampTz now)
 	p->last_seen = Max(p->last_seen, now);
 	if (entry->usage < MAX_USAGE)
 		entry->usage++;
+	if (likely(entry->text_asked) || (p->calls == 1 && p->previous == 0))
+		return false;
+	entry->text_asked = true;
+	return true;
 }
 
-/* Count an execution; hash is the key's. True: the caller is to print the plan and store it. */
-bool
-dbu_plans_count(const PlanKey *key, uint64 hash, uint64 plan_id, const DbuStatement *stmt)
+/* A plan that this process does not remember. */
+static pg_noinline bool
+count_unknown(const PlanKey *key, uint64 hash, uint64 plan_id, const DbuStatement *stmt,
+			  TimestampTz now, int32 *hint)
 {
 	Place		place = place_of(hash);
-	TimestampTz now = GetCurrentStatementStartTimestamp();
 	PlanEntry  *entry;
 	bool		wants_text;
 
@@ -294,20 +326,39 @@ dbu_plans_count(const PlanKey *key, uint64 hash, uint64 plan_id, const DbuStatem
 		LWLockAcquire(&place.partition->lock.lock, LW_EXCLUSIVE);
 		entry = find_entry(&place, key, plan_id);
 		if (entry == NULL)
-		{
-			entry = add_entry(&place, key, plan_id, now);
-			entry->plan.cost = stmt->query_desc->plannedstmt->planTree->total_cost;
-		}
+			entry = add_entry(&place, key, plan_id,
+							  stmt->query_desc->plannedstmt->planTree->total_cost, now);
 	}
-
+	*hint = entry - entries;
 	SpinLockAcquire(&entry->mutex);
-	count_call(entry, stmt, now);
-	wants_text = !entry->text_asked && (entry->plan.calls > 1 || entry->plan.previous != 0);
-	if (wants_text)
-		entry->text_asked = true;
+	wants_text = count_call(entry, stmt, now);
 	SpinLockRelease(&entry->mutex);
 	LWLockRelease(&place.partition->lock.lock);
 	return wants_text;
+}
+
+/* Count an execution; hash is the key's. True: the caller is to print the plan and store it. */
+bool
+dbu_plans_count(const PlanKey *key, uint64 hash, uint64 plan_id, const DbuStatement *stmt)
+{
+	TimestampTz now = GetCurrentStatementStartTimestamp();
+	int32	   *hint = &found[(hash ^ plan_id) % HINTS];
+	PlanEntry  *entry = &entries[*hint];
+
+	/* a first look, so as not to disturb who counts another plan there */
+	if (likely(entry->plan.plan_id == plan_id))
+	{
+		SpinLockAcquire(&entry->mutex);
+		if (likely(entry->plan.plan_id == plan_id && same_statement(entry, key)))
+		{
+			bool		wants_text = count_call(entry, stmt, now);
+
+			SpinLockRelease(&entry->mutex);
+			return wants_text;
+		}
+		SpinLockRelease(&entry->mutex);
+	}
+	return count_unknown(key, hash, plan_id, stmt, now, hint);
 }
 
 /* The plan's text, if the plan is still there. */
@@ -372,10 +423,7 @@ dbu_plans_reset(void)
 		for (int b = p * buckets_each(); b < (p + 1) * buckets_each(); b++)
 		{
 			while (buckets[b] >= 0)
-			{
-				cleared += entries[buckets[b]].plan.calls;
-				remove_entry(&entries[buckets[b]]);
-			}
+				cleared += remove_entry(&entries[buckets[b]]);
 		}
 		partitions[p].dropped = 0;
 		partitions[p].stats_since = GetCurrentTimestamp();

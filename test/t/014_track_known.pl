@@ -1,5 +1,5 @@
-# No count is lost where a statement that is known is counted without the lock
-# of the table: the same few statements from 8 clients, while resets follow each
+# No count is lost where a statement or a plan that is known is counted without
+# the lock of the table: the same few statements from 8 clients, while resets follow each
 # other without a pause, entries give way all the time, and a backend is
 # terminated now and then.
 use strict;
@@ -14,7 +14,8 @@ $node->append_conf('postgresql.conf', q{
 shared_preload_libraries = 'dbutil'
 dbutil.track_max = 100
 dbutil.track_utility = off
-dbutil.track_plans = off
+dbutil.track_plans_max = 160
+dbutil.track_plan_memory = 64kB
 autovacuum = off
 max_connections = 40
 });
@@ -59,11 +60,18 @@ sub counted
 	return $node->safe_psql('postgres', q{SELECT coalesce(sum(calls), 0) + (SELECT calls_dropped FROM dbutil.track_info()) FROM dbutil.statements(false)});
 }
 
+# counted_plans(): the same of plans
+sub counted_plans
+{
+	return $node->safe_psql('postgres', q{SELECT coalesce(sum(calls), 0) + (SELECT dropped FROM dbutil.track_room() WHERE part = 'plans') FROM dbutil.plans(false)});
+}
+
 # what this test itself asks is not counted
 $ENV{PGOPTIONS} = '-c dbutil.track=none';
 # --- resets without a pause; each is told apart from what it took away
-$node->safe_psql('postgres', 'SELECT dbutil.track_reset()');
+$node->safe_psql('postgres', 'SELECT dbutil.track_reset(), dbutil.reset_plans()');
 my $before = counted();
+my $cleared_plans = 0;
 my @done = loops(20000, 3);
 my ($cleared, $resets) = (0, 0);
 my $sessions = q{SELECT count(*) > 1 FROM pg_stat_activity WHERE backend_type = 'client backend'};
@@ -71,19 +79,23 @@ $node->poll_query_until('postgres', q{SELECT sum(calls) > 1000 FROM dbutil.state
 do
 {
 	$cleared += $node->safe_psql('postgres', q{SELECT sum((dbutil.reset_statements()).calls) FROM generate_series(1, 1000)});
+	$cleared_plans += $node->safe_psql('postgres', q{SELECT sum(dbutil.reset_plans()) FROM generate_series(1, 1000)});
 	$resets += 1000;
 } while ($resets < 2000 || $node->safe_psql('postgres', $sessions) eq 't');
 $_->() for @done;
 is(counted() + $cleared - $before, 8 * 20000 * 3, "calls + dropped + cleared ($cleared, by $resets resets) = executed");
+is(counted_plans() + $cleared_plans, 8 * 20000 * 3, "of plans, too ($cleared_plans cleared)");
 
 # --- a few more statements than there are entries: all give way, while others count them
-$node->safe_psql('postgres', 'SELECT dbutil.track_reset()');
+$node->safe_psql('postgres', 'SELECT dbutil.track_reset(), dbutil.reset_plans()');
 $before = counted();
 @done = loops(1600, 110);
 $_->() for @done;
 my ($evictions, $lost) = split /\|/, $node->safe_psql('postgres', q{SET dbutil.track = 'none';
 	SELECT evictions, calls_dropped FROM dbutil.track_info()});
 is(counted() - $before, 8 * 1600 * 110, 'calls + dropped = executed');
+is(counted_plans(), 8 * 1600 * 110, 'of plans, too');
+cmp_ok($node->safe_psql('postgres', q{SELECT dropped FROM dbutil.track_room() WHERE part = 'plans'}), '>', 1000, 'of which some gave way');
 cmp_ok($evictions, '>', 1000, "while $evictions entries gave way");
 cmp_ok($lost, '>', $evictions, 'of statements that were known');
 
