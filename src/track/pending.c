@@ -79,6 +79,8 @@ dbu_track_stmt_abort(const DbuStatement *stmt, int sqlstate)
 	StatementKey key;
 	PendingError *place = NULL;
 
+	if (!dbu_track_is_counted(stmt))
+		return;
 	dbu_track_make_key(&key, stmt);
 	if (key.query_id != 0 || stmt->source_text != NULL)
 		place = find_place(&key, sqlstate, key.query_id == 0);

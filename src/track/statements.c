@@ -13,7 +13,7 @@
 #include "core/compat.h"
 #include "core/shmem.h"
 #include "core/usage.h"
-#include "track/track.h"
+#include "track/watch.h"
 
 #include "common/hashfn.h"
 #include "executor/executor.h"
@@ -275,9 +275,12 @@ count_execution(StatementEntry *entry, const DbuStatement *stmt, const JitInstru
 		count_jit(&c->jit, jit);
 }
 
-/* Is the statement to be tracked? */
-static bool
-wanted(const DbuStatement *stmt)
+/*
+ * Is the statement to be tracked?  Without an identifier it is not counted, but
+ * its plan may be slow.
+ */
+bool
+dbu_track_wanted(const DbuStatement *stmt)
 {
 	if (dbu_track_level == DBU_TRACK_NONE)
 		return false;
@@ -285,7 +288,7 @@ wanted(const DbuStatement *stmt)
 		return false;
 	if (stmt->operation == CMD_UTILITY)
 		return dbu_track_utility;
-	return stmt->query_id != 0;
+	return stmt->query_id != 0 || dbu_slow_time >= 0;
 }
 
 /* Callable in error paths. */
@@ -310,6 +313,7 @@ dbu_track_stmt_client(Oid user)
 	dbu_track_xact_prepare(dbu_track_service, user);
 	if (dbu_track_errors_pending > 0)
 		dbu_track_errors_flush(false);
+	dbu_watch_client(dbu_track_service, user);
 }
 
 /* What is known of a command that failed before it was a statement. In error paths. */
@@ -330,7 +334,7 @@ dbu_track_stmt_want(const DbuStatement *stmt)
 	static int	until_sample = 1;
 
 	dbu_track_note_escapes();
-	if (!wanted(stmt))
+	if (!dbu_track_wanted(stmt))
 		return 0;
 	if (dbu_track_cpu_sample == 0)
 		return DBU_WANT;
@@ -377,8 +381,8 @@ count_unknown(StatementKey *key, const DbuStatement *stmt, const JitInstrumentat
 	LWLockRelease(&dbu_track_shared->lock);
 }
 
-void
-dbu_track_stmt_end(const DbuStatement *stmt)
+static inline void
+count_statement(const DbuStatement *stmt)
 {
 	StatementKey key;
 	StatementEntry *entry;
@@ -394,6 +398,15 @@ dbu_track_stmt_end(const DbuStatement *stmt)
 	}
 	else
 		count_unknown(&key, stmt, jit);
+}
+
+void
+dbu_track_stmt_end(const DbuStatement *stmt)
+{
+	if (dbu_track_is_counted(stmt))
+		count_statement(stmt);
+	if (stmt->query_desc != NULL)
+		dbu_watch_stmt_end(stmt);
 }
 
 /* Count errors of a statement; source as for lock_entry. */

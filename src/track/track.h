@@ -325,8 +325,16 @@ extern char *dbu_track_normalize(const DbuTrackSource *source, int limit, char *
 extern void dbu_track_define_tags(void);
 extern void dbu_track_read_tags(const char *start, const char *end, StringInfo json);
 
+/* One that is wanted: does it have an identifier, or is its text one? */
+static inline bool
+dbu_track_is_counted(const DbuStatement *stmt)
+{
+	return stmt->query_id != 0 || stmt->operation == CMD_UTILITY;
+}
+
 /* statements.c */
 extern void dbu_track_stmt_client(Oid user);
+extern bool dbu_track_wanted(const DbuStatement *stmt);
 extern int	dbu_track_stmt_want(const DbuStatement *stmt);
 extern void dbu_track_stmt_end(const DbuStatement *stmt);
 extern void dbu_track_make_key(StatementKey *key, const DbuStatement *stmt);

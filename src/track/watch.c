@@ -4,6 +4,9 @@
  *	  Tracking's second half as a module: its parts, its layout of shared memory,
  *	  what it does when a statement ends.
  *
+ * What it does for each statement it is told by track.c, which wants the same
+ * statements: one module asked and told is cheaper than two.
+ *
  *-------------------------------------------------------------------------
  */
 #include "core/compat.h"
@@ -68,70 +71,52 @@ shmem_attach(void *chunk, bool found, int lwlock_tranche)
 
 /* ---------- statements ---------- */
 
-/* As track.c counts it, and with a plan. */
-static bool
-wanted(const DbuStatement *stmt)
+/* track.c, which knows the service, has seen a statement of the client. */
+void
+dbu_watch_client(int32 service, Oid user)
 {
-	if (stmt->operation == CMD_UTILITY || dbu_watch_explaining())
-		return false;
-	return dbu_track_level == DBU_TRACK_ALL ||
-		(dbu_track_level == DBU_TRACK_TOP && stmt->nesting == 0);
-}
-
-static void
-stmt_client(Oid user)
-{
-	if (dbu_track_level == DBU_TRACK_NONE)
-		return;
-	/* track.c, which comes first, has just looked it up */
-	dbu_sessions_publish(dbu_track_service, user);
+	dbu_sessions_publish(service, user);
 	dbu_worker_ensure();
 }
 
+/* What the nodes of a statement that track.c may count are to be measured with. */
 static int
 stmt_instrument(const DbuStatement *stmt)
 {
-	return dbu_slow_plans_measure() && wanted(stmt) ? dbu_slow_plans_instrument() : 0;
+	return dbu_slow_plans_measure() && !dbu_watch_explaining() && dbu_track_wanted(stmt) ?
+		dbu_slow_plans_instrument() : 0;
 }
 
-/* Callable in error paths. */
-static int
-stmt_want(const DbuStatement *stmt)
+static pg_noinline void
+store_plan_text(const DbuStatement *stmt, const PlanKey *key, uint64 hash, uint64 plan_id)
 {
-	return wanted(stmt) ? INSTRUMENT_TIMER : 0;
+	char	   *text = dbu_watch_explain(stmt->query_desc, stmt->exec_ms, false);
+
+	dbu_plans_store_text(key, hash, plan_id, text);
+	pfree(text);
 }
 
-static void
-count_plan(const DbuStatement *stmt, const PlanKey *key, uint64 hash)
-{
-	bool		slow = dbu_slow_time >= 0 && stmt->exec_ms >= dbu_slow_time;
-	uint64		plan_id = 0;
-
-	if (dbu_plans_on || slow)
-		plan_id = dbu_watch_plan_id(stmt->query_desc->plannedstmt);
-	if (dbu_plans_on && stmt->query_id != 0 && dbu_plans_count(key, hash, plan_id, stmt))
-	{
-		char	   *text = dbu_watch_explain(stmt->query_desc, stmt->exec_ms, false);
-
-		dbu_plans_store_text(key, hash, plan_id, text);
-		pfree(text);
-	}
-	if (slow && dbu_slow_plans_sampled())
-		dbu_slow_plans_record(stmt, key, plan_id);
-}
-
-static void
-stmt_end(const DbuStatement *stmt)
+/* A planned statement that track.c counts has ended. */
+void
+dbu_watch_stmt_end(const DbuStatement *stmt)
 {
 	PlanKey		key = {stmt->query_id, MyDatabaseId, stmt->user};
-
+	bool		counted = stmt->query_id != 0;
+	bool		slow = dbu_slow_time >= 0 && stmt->exec_ms >= dbu_slow_time;
 	uint64		hash = dbu_plan_key_hash(&key);
+	uint64		plan_id;
 
-	if (stmt->query_desc == NULL)
+	if (dbu_watch_explaining())
 		return;
-	if (stmt->query_id != 0)
+	if (counted)
 		dbu_tables_note(&key, hash, stmt->query_desc->plannedstmt);
-	count_plan(stmt, &key, hash);
+	if (!slow && !(dbu_plans_on && counted))
+		return;
+	plan_id = dbu_watch_plan_id(stmt->query_desc->plannedstmt);
+	if (dbu_plans_on && counted && dbu_plans_count(&key, hash, plan_id, stmt))
+		store_plan_text(stmt, &key, hash, plan_id);
+	if (slow && dbu_slow_plans_sampled())
+		dbu_slow_plans_record(stmt, &key, plan_id);
 }
 
 /* ---------- readers ---------- */
@@ -218,9 +203,6 @@ const DbuModule dbu_watch_module = {
 	.shmem_size = shmem_size,
 	.shmem_attach = shmem_attach,
 	.tranche_name = "DbutilWatch",
-	.stmt_client = stmt_client,
 	.stmt_instrument = stmt_instrument,
-	.stmt_want = stmt_want,
-	.stmt_end = stmt_end,
 	.status = status,
 };

@@ -47,6 +47,8 @@ typedef struct DbuWatchPart
 } DbuWatchPart;
 
 /* watch.c */
+extern void dbu_watch_client(int32 service, Oid user);
+extern void dbu_watch_stmt_end(const DbuStatement *stmt);
 extern Datum dbu_watch_text(char *text, int encoding);
 
 /* plan_id.c */
