@@ -7,66 +7,41 @@
  * each module: the answer holds until the statement ends, whatever settings it
  * changes meanwhile.
  *
- * Each event has a list of its own, as most modules have no use for most.
+ * The other events have one subscriber at most, and cost a call through a pointer.
  *
  *-------------------------------------------------------------------------
  */
 #include "core/compat.h"
 #include "core/events.h"
 
-/* A list of callbacks ends with a NULL. */
-#define MAX_LIVE 32
+#define MAX_STATEMENTS 32		/* bits in wanted */
 
-static void (*of_client[MAX_LIVE + 1]) (Oid);
-static int	(*of_instrument[MAX_LIVE + 1]) (const DbuStatement *);
-static const DbuModule *of_statements[MAX_LIVE];	/* a module's place is its bit in wanted */
+static const DbuModule *of_statements[MAX_STATEMENTS];	/* a module's place is its bit in wanted */
 static int	nstatements = 0;
-static void (*of_caught[MAX_LIVE + 1]) (const DbuStatement *, int);
-static void (*of_error_logged[MAX_LIVE + 1]) (Oid, int);
-static void (*of_xact_begin[MAX_LIVE + 1]) (void);
-static void (*of_xact_end[MAX_LIVE + 1]) (const DbuTransaction *);
 
-#define SUBSCRIBE(list, callback) \
+DbuEvents	dbu_events;
+
+#define SUBSCRIBE(event, callback) \
 	do { \
-		int			place = 0; \
-		while ((list)[place] != NULL) \
-			place++; \
-		Assert(place < MAX_LIVE); \
-		(list)[place] = (callback); \
+		Assert((callback) == NULL || dbu_events.event == NULL); \
+		if ((callback) != NULL) \
+			dbu_events.event = (callback); \
 	} while (0)
 
 void
 dbu_event_subscribe(const DbuModule *module)
 {
-	SUBSCRIBE(of_client, module->stmt_client);
-	SUBSCRIBE(of_instrument, module->stmt_instrument);
-	SUBSCRIBE(of_caught, module->stmt_caught);
-	SUBSCRIBE(of_error_logged, module->error_logged);
-	SUBSCRIBE(of_xact_begin, module->xact_begin);
-	SUBSCRIBE(of_xact_end, module->xact_end);
+	SUBSCRIBE(client, module->stmt_client);
+	SUBSCRIBE(instrument, module->stmt_instrument);
+	SUBSCRIBE(caught, module->stmt_caught);
+	SUBSCRIBE(error_logged, module->error_logged);
+	SUBSCRIBE(xact_begin, module->xact_begin);
+	SUBSCRIBE(xact_end, module->xact_end);
 	if (module->stmt_want != NULL)
 	{
-		Assert(nstatements < MAX_LIVE);
+		Assert(nstatements < MAX_STATEMENTS);
 		of_statements[nstatements++] = module;
 	}
-}
-
-void
-dbu_event_client(Oid user)
-{
-	for (int m = 0; of_client[m] != NULL; m++)
-		of_client[m] (user);
-}
-
-/* INSTRUMENT_* bits that somebody wants of each node. */
-int
-dbu_event_instrument(const DbuStatement *stmt)
-{
-	int			all = 0;
-
-	for (int m = 0; of_instrument[m] != NULL; m++)
-		all |= of_instrument[m] (stmt);
-	return all;
 }
 
 /* DBU_WANT_* bits that somebody wants; who it is goes to wanted. */
@@ -80,8 +55,7 @@ dbu_event_want(const DbuStatement *stmt, uint32 *wanted)
 	{
 		int			want = of_statements[m]->stmt_want(stmt);
 
-		if (want != 0)
-			who |= (uint32) 1 << m;
+		who |= (uint32) (want != 0) << m;
 		all |= want;
 	}
 	*wanted = who;
@@ -109,32 +83,4 @@ dbu_event_abort(const DbuStatement *stmt, uint32 wanted)
 		if ((wanted & 1) && of_statements[m]->stmt_abort)
 			of_statements[m]->stmt_abort(stmt, sqlstate);
 	}
-}
-
-void
-dbu_event_caught(const DbuStatement *stmt, int sqlstate)
-{
-	for (int m = 0; of_caught[m] != NULL; m++)
-		of_caught[m] (stmt, sqlstate);
-}
-
-void
-dbu_event_error_logged(Oid user, int sqlstate)
-{
-	for (int m = 0; of_error_logged[m] != NULL; m++)
-		of_error_logged[m] (user, sqlstate);
-}
-
-void
-dbu_event_xact_begin(void)
-{
-	for (int m = 0; of_xact_begin[m] != NULL; m++)
-		of_xact_begin[m] ();
-}
-
-void
-dbu_event_xact_end(const DbuTransaction *xact)
-{
-	for (int m = 0; of_xact_end[m] != NULL; m++)
-		of_xact_end[m] (xact);
 }

@@ -154,7 +154,9 @@ typedef struct DbuModule
 	bool		without_shmem;
 
 	/*
-	 * Statements.  stmt_client comes when a statement of the client is about
+	 * Statements.  Of those but stmt_want, stmt_end and stmt_abort one module
+	 * at most may have each, as of the events of transactions and errors
+	 * below.  stmt_client comes when a statement of the client is about
 	 * to be planned, or run where it was planned before; user is who sent it.
 	 * stmt_want answers the DBU_WANT_* bits that it wants for a statement,
 	 * 0 for "not interested": then neither of the next two follows for it.
