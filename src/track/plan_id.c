@@ -31,18 +31,17 @@ typedef struct Walk
 	const PlannedStmt *stmt;
 	Index	   *parents;		/* of each range table entry, 0: none; NULL: of
 								 * none */
-	uint64		hash;
 } Walk;
 
-static void walk_plan(Walk *walk, const Plan *plan);
+static uint64 walk_plan(const Walk *walk, uint64 hash, const Plan *plan);
 
 /* Multiplication carries upwards what the shift brings down again. */
-static void
-mix(Walk *walk, uint64 value)
+static inline uint64
+mix(uint64 hash, uint64 value)
 {
-	uint64		h = (walk->hash ^ (value + 1)) * UINT64CONST(0x9E3779B97F4A7C15);
+	uint64		h = (hash ^ (value + 1)) * UINT64CONST(0x9E3779B97F4A7C15);
 
-	walk->hash = h ^ (h >> 29);
+	return h ^ (h >> 29);
 }
 
 /* For tables with children only: what each entry of the range table is a part of. */
@@ -67,65 +66,75 @@ find_parents(const PlannedStmt *stmt)
 }
 
 /* Mix in a range table entry; is it a table's child? */
-static bool
-mix_relation(Walk *walk, Index rti)
+static inline uint64
+mix_entry(const Walk *walk, uint64 hash, Index rti, bool *child)
 {
-	bool		child = false;
 	const RangeTblEntry *rte;
 
+	*child = false;
 	if (rti == 0)
-		return false;
-	while (walk->parents != NULL && walk->parents[rti] != 0)
+		return hash;
+	if (unlikely(walk->parents != NULL))
 	{
-		rti = walk->parents[rti];
-		child = true;
+		while (walk->parents[rti] != 0)
+		{
+			rti = walk->parents[rti];
+			*child = true;
+		}
 	}
 	rte = rt_fetch(rti, walk->stmt->rtable);
-	mix(walk, rte->rtekind == RTE_RELATION ? rte->relid : (uint64) rte->rtekind << 32);
-	return child;
+	return mix(hash, rte->rtekind == RTE_RELATION ? rte->relid : (uint64) rte->rtekind << 32);
 }
 
-static void
-mix_index_scan(Walk *walk, const Plan *plan, Oid index, int direction)
+static uint64
+mix_relation(const Walk *walk, uint64 hash, Index rti)
 {
-	bool		child = mix_relation(walk, ((const Scan *) plan)->scanrelid);
+	bool		child;
 
-	mix(walk, child ? InvalidOid : index);
-	mix(walk, (uint64) direction);
+	return mix_entry(walk, hash, rti, &child);
+}
+
+static inline uint64
+mix_index_scan(const Walk *walk, uint64 hash, const Plan *plan, Oid index, int direction)
+{
+	bool		child;
+
+	hash = mix_entry(walk, hash, ((const Scan *) plan)->scanrelid, &child);
+	hash = mix(hash, child ? InvalidOid : index);
+	return mix(hash, (uint64) direction);
 }
 
 /* Plans of which any number may be equal. */
-static void
-walk_list(Walk *walk, const List *plans, bool once)
+static uint64
+walk_list(const Walk *walk, uint64 hash, const List *plans, bool once)
 {
 	uint64		before = 0;
 	const ListCell *lc;
 
 	foreach(lc, plans)
 	{
-		Walk		one = *walk;
+		uint64		one = walk_plan(walk, 0, lfirst(lc));
 
-		one.hash = 0;
-		walk_plan(&one, lfirst(lc));
-		if (!once || one.hash != before)
-			mix(walk, one.hash);
-		before = one.hash;
+		if (!once || one != before)
+			hash = mix(hash, one);
+		before = one;
 	}
+	return hash;
 }
 
-static void
-walk_custom(Walk *walk, const CustomScan *scan)
+static uint64
+walk_custom(const Walk *walk, uint64 hash, const CustomScan *scan)
 {
 	const char *name = scan->methods->CustomName;
 
-	(void) mix_relation(walk, scan->scan.scanrelid);
-	mix(walk, hash_bytes((const unsigned char *) name, strlen(name)));
-	walk_list(walk, scan->custom_plans, false);
+	hash = mix_relation(walk, hash, scan->scan.scanrelid);
+	hash = mix(hash, hash_bytes((const unsigned char *) name, strlen(name)));
+	return walk_list(walk, hash, scan->custom_plans, false);
 }
 
 /* What the kind of a node alone does not tell. */
-static void
-mix_details(Walk *walk, const Plan *plan)
+static inline uint64
+mix_details(const Walk *walk, uint64 hash, const Plan *plan)
 {
 	switch (nodeTag(plan))
 	{
@@ -140,75 +149,63 @@ mix_details(Walk *walk, const Plan *plan)
 		case T_CteScan:
 		case T_NamedTuplestoreScan:
 		case T_WorkTableScan:
-			(void) mix_relation(walk, ((const Scan *) plan)->scanrelid);
-			break;
+			return mix_relation(walk, hash, ((const Scan *) plan)->scanrelid);
 		case T_IndexScan:
-			mix_index_scan(walk, plan, ((const IndexScan *) plan)->indexid,
-						   ((const IndexScan *) plan)->indexorderdir);
-			break;
+			return mix_index_scan(walk, hash, plan, ((const IndexScan *) plan)->indexid,
+								  ((const IndexScan *) plan)->indexorderdir);
 		case T_IndexOnlyScan:
-			mix_index_scan(walk, plan, ((const IndexOnlyScan *) plan)->indexid,
-						   ((const IndexOnlyScan *) plan)->indexorderdir);
-			break;
+			return mix_index_scan(walk, hash, plan, ((const IndexOnlyScan *) plan)->indexid,
+								  ((const IndexOnlyScan *) plan)->indexorderdir);
 		case T_BitmapIndexScan:
-			mix_index_scan(walk, plan, ((const BitmapIndexScan *) plan)->indexid, 0);
-			break;
+			return mix_index_scan(walk, hash, plan, ((const BitmapIndexScan *) plan)->indexid, 0);
 		case T_ForeignScan:
-			(void) mix_relation(walk, ((const ForeignScan *) plan)->scan.scanrelid);
-			mix(walk, ((const ForeignScan *) plan)->operation);
-			break;
+			hash = mix_relation(walk, hash, ((const ForeignScan *) plan)->scan.scanrelid);
+			return mix(hash, ((const ForeignScan *) plan)->operation);
 		case T_CustomScan:
-			walk_custom(walk, (const CustomScan *) plan);
-			break;
+			return walk_custom(walk, hash, (const CustomScan *) plan);
 		case T_NestLoop:
 		case T_MergeJoin:
 		case T_HashJoin:
-			mix(walk, ((const Join *) plan)->jointype);
-			break;
+			return mix(hash, ((const Join *) plan)->jointype);
 		case T_Agg:
-			mix(walk, ((const Agg *) plan)->aggstrategy);
-			mix(walk, ((const Agg *) plan)->aggsplit);
-			break;
+			hash = mix(hash, ((const Agg *) plan)->aggstrategy);
+			return mix(hash, ((const Agg *) plan)->aggsplit);
 		case T_SetOp:
-			mix(walk, ((const SetOp *) plan)->cmd);
-			mix(walk, ((const SetOp *) plan)->strategy);
-			break;
+			hash = mix(hash, ((const SetOp *) plan)->cmd);
+			return mix(hash, ((const SetOp *) plan)->strategy);
 		case T_ModifyTable:
-			mix(walk, ((const ModifyTable *) plan)->operation);
-			mix(walk, ((const ModifyTable *) plan)->onConflictAction);
-			(void) mix_relation(walk, ((const ModifyTable *) plan)->nominalRelation);
-			break;
+			hash = mix(hash, ((const ModifyTable *) plan)->operation);
+			hash = mix(hash, ((const ModifyTable *) plan)->onConflictAction);
+			return mix_relation(walk, hash, ((const ModifyTable *) plan)->nominalRelation);
 		case T_SubqueryScan:
-			walk_plan(walk, ((const SubqueryScan *) plan)->subplan);
-			break;
+			return walk_plan(walk, hash, ((const SubqueryScan *) plan)->subplan);
 		case T_Append:
-			walk_list(walk, ((const Append *) plan)->appendplans, true);
-			break;
+			return walk_list(walk, hash, ((const Append *) plan)->appendplans, true);
 		case T_MergeAppend:
-			walk_list(walk, ((const MergeAppend *) plan)->mergeplans, true);
-			break;
+			return walk_list(walk, hash, ((const MergeAppend *) plan)->mergeplans, true);
 		case T_BitmapAnd:
-			walk_list(walk, ((const BitmapAnd *) plan)->bitmapplans, false);
-			break;
+			return walk_list(walk, hash, ((const BitmapAnd *) plan)->bitmapplans, false);
 		case T_BitmapOr:
-			walk_list(walk, ((const BitmapOr *) plan)->bitmapplans, false);
-			break;
+			return walk_list(walk, hash, ((const BitmapOr *) plan)->bitmapplans, false);
 		default:
-			break;
+			return hash;
 	}
 }
 
 /* The executor went as deep a moment ago, with larger frames. */
-static void
-walk_plan(Walk *walk, const Plan *plan)
+static uint64
+walk_plan(const Walk *walk, uint64 hash, const Plan *plan)
 {
-	mix(walk, (uint64) nodeTag(plan) << 2 | (plan->lefttree != NULL) << 1 |
-		(plan->righttree != NULL));
-	mix_details(walk, plan);
-	if (plan->lefttree != NULL)
-		walk_plan(walk, plan->lefttree);
-	if (plan->righttree != NULL)
-		walk_plan(walk, plan->righttree);
+	/* most plans go straight down on the left */
+	for (; plan != NULL; plan = plan->lefttree)
+	{
+		hash = mix(hash, (uint64) nodeTag(plan) << 2 | (plan->lefttree != NULL) << 1 |
+				   (plan->righttree != NULL));
+		hash = mix_details(walk, hash, plan);
+		if (plan->righttree != NULL)
+			hash = mix(hash, walk_plan(walk, 0, plan->righttree));
+	}
+	return hash;
 }
 
 /* Never 0, which stands for "no plan". */
@@ -216,16 +213,16 @@ uint64
 dbu_watch_plan_id(const PlannedStmt *stmt)
 {
 	Walk		walk = {.stmt = stmt,.parents = find_parents(stmt)};
+	uint64		hash = walk_plan(&walk, 0, stmt->planTree);
 	const ListCell *lc;
 
-	walk_plan(&walk, stmt->planTree);
 	foreach(lc, stmt->subplans)
 	{
 		/* one that turned out to be unused leaves its place empty */
 		if (lfirst(lc) != NULL)
-			walk_plan(&walk, lfirst(lc));
+			hash = walk_plan(&walk, hash, lfirst(lc));
 	}
 	if (walk.parents != NULL)
 		pfree(walk.parents);
-	return walk.hash != 0 ? walk.hash : 1;
+	return hash != 0 ? hash : 1;
 }

@@ -222,16 +222,17 @@ dbu_track_find_service(const char *name)
 int32
 dbu_track_service_id(void)
 {
-	static char last_raw[NAMEDATALEN];
+	/* room for names that are cut; even longer ones are looked up each time */
+	static char last_raw[NAMEDATALEN * 4];
 	static int32 last_id = -1;
 	const char *raw = dbu_service();
 	char		name[NAMEDATALEN];
 
-	if (last_id >= 0 && strncmp(raw, last_raw, NAMEDATALEN - 1) == 0)
+	if (last_id >= 0 && strcmp(raw, last_raw) == 0)
 		return last_id;
 	dbu_track_clean_name(name, raw);
 	last_id = dbu_track_find_service(name);
-	strlcpy(last_raw, raw, NAMEDATALEN);
+	strlcpy(last_raw, raw, sizeof(last_raw));
 	return last_id;
 }
 

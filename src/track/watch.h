@@ -217,7 +217,16 @@ extern void dbu_history_status(DbuStatusSink *sink);
 
 /* worker.c */
 extern const DbuWatchPart dbu_worker_part;
-extern void dbu_worker_ensure(void);
+extern void dbu_worker_start_missing(void);
+
+/* At each statement of a client: start the worker where it is missing. */
+static inline void
+dbu_worker_ensure(void)
+{
+	if (unlikely(dbu_waits_interval > 0 || dbu_history_interval > 0))
+		dbu_worker_start_missing();
+}
+
 extern bool dbu_worker_trouble(DbuStatusSink *sink, const char *item);
 extern void dbu_worker_status(DbuStatusSink *sink);
 

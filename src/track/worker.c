@@ -91,9 +91,8 @@ init(void)
 	RegisterBackgroundWorker(&worker);
 }
 
-/* At each statement of a client: start the worker where it is missing. */
 void
-dbu_worker_ensure(void)
+dbu_worker_start_missing(void)
 {
 	BackgroundWorker worker;
 	TimestampTz now;
