@@ -60,7 +60,7 @@
 
 /* Writing stops 3 million identifiers before age turns into youth, at 2^31. */
 #define AGES \
-	"SELECT v.check_name, d.datname::text, 100 * v.age / (2147483647 - 3000000)::numeric, format(v.says, v.age), false" \
+	"SELECT v.check_name, d.datname::text, 100.0 * v.age / (2147483647 - 3000000), format(v.says, v.age), false" \
 	" FROM pg_database AS d CROSS JOIN LATERAL (VALUES" \
 	"	('xid_age', age(d.datfrozenxid), 'the oldest table is %s transactions old')," \
 	"	('multixact_age', mxid_age(d.datminmxid), 'the oldest table is %s multixacts old')) AS v(check_name, age, says)"

@@ -19,10 +19,10 @@ BEGIN
 		   format(v.says, age(d.datfrozenxid), mxid_age(d.datminmxid)), NULL::text, false
 	FROM pg_database AS d
 	CROSS JOIN LATERAL (VALUES
-		('xid_age', 100 * age(d.datfrozenxid) / limit_age, 'the oldest table is %1$s transactions old'),
-		('multixact_age', 100 * mxid_age(d.datminmxid) / limit_age, 'the oldest table is %2$s multixacts old'),
-		('freeze_overdue', greatest(100 * age(d.datfrozenxid) / freeze_age,
-									100 * mxid_age(d.datminmxid) / freeze_multi_age),
+		('xid_age', 100.0 * age(d.datfrozenxid) / limit_age, 'the oldest table is %1$s transactions old'),
+		('multixact_age', 100.0 * mxid_age(d.datminmxid) / limit_age, 'the oldest table is %2$s multixacts old'),
+		('freeze_overdue', greatest(100.0 * age(d.datfrozenxid) / freeze_age,
+									100.0 * mxid_age(d.datminmxid) / freeze_multi_age),
 		 'the oldest table is %s transactions and %s multixacts old')) AS v(check_name, share, says);
 
 	RETURN QUERY

@@ -185,6 +185,13 @@ is($status, 2, 'a check that hangs ends');
 like($out, qr/CRITICAL - cannot check: /, 'and is critical');
 $locker->leave;
 
+# --- ages beyond those that a new server has (150 million: autovacuum is not called yet)
+$node->stop;
+append_to_file($node->data_dir . '/pg_xact/' . sprintf('%04X', int(150_000_000 / 1048576)), "\0" x 262144);
+$node->command_ok([ 'pg_resetwal', '-x', 150_000_000, $node->data_dir ], 'counters moved');
+$node->start;
+same_as_extension('an old server');
+
 # --- command lines that make no sense
 for my $bad (
 	[ '--levle', 'quick', qr/unknown option "--levle": the nearest is "--level"/ ],
