@@ -12,6 +12,7 @@
 #include <stddef.h>
 
 #include "dbpool.h"
+#include "dbpool_metrics.h"
 
 /* ---- options (config.c) ---- */
 
@@ -54,6 +55,8 @@ struct dbpool_config
 	int64_t		  prepare_threshold;
 	int64_t		  statement_cache_kb;
 	dbpool__pooler pooler;
+	dbpool_event_fn on_event; /* or NULL */
+	void		 *on_event_arg;
 };
 
 /* A checked copy with `auto` and defaults resolved; strings allocated. */
@@ -86,6 +89,7 @@ const char *dbpool__conninfo_get(const PQconninfoOption *options, const char *ke
 int	 dbpool__env_prefix(const char *service, char *prefix, size_t size, dbpool_error *err);
 void dbpool__services_lock(void);
 void dbpool__services_unlock(void);
+int	 dbpool__services_pools(dbpool_pool ***pools, size_t *n, dbpool_error *err);
 
 /* ---- CPUs (cpus.c) ---- */
 

@@ -248,6 +248,8 @@ typedef struct dbpool_stats
 	uint64_t statements_evicted;	 /* dropped for statement_cache_kb */
 	uint64_t statement_invalidations; /* result types that changed: all prepare anew */
 	uint64_t statement_retries;		 /* statements repeated for such a reason */
+
+	uint64_t create_ns; /* total time of connects_ok */
 } dbpool_stats;
 
 /* dbpool_stats.breaker_state */

@@ -294,6 +294,36 @@ typedef struct dbpool__cancel
 	uint64_t			   linger_number;
 } dbpool__cancel;
 
+/* ---- what is watched (metrics.c, events.c) ---- */
+
+#define HISTOGRAM_BOUNDS 9
+
+/* Times by their bounds; the last count is of those above all.  Sums are in dbpool_stats. */
+typedef struct dbpool__histogram
+{
+	uint64_t counts[HISTOGRAM_BOUNDS + 1];
+} dbpool__histogram;
+
+extern const int64_t dbpool__histogram_bounds[HISTOGRAM_BOUNDS];
+
+static inline void
+dbpool__histogram_note(dbpool__histogram *h, int64_t ns)
+{
+	size_t i = 0;
+
+	while (i < HISTOGRAM_BOUNDS && ns > dbpool__histogram_bounds[i])
+		i++;
+	h->counts[i]++;
+}
+
+typedef struct dbpool__events dbpool__events;
+
+dbpool__events *dbpool__events_new(void);
+void dbpool__event(dbpool_pool *pool, int type, const dbpool__slot *slot,
+				   const dbpool_error *error);
+void *dbpool__events_main(void *arg);
+void dbpool__stats_fill(const dbpool_pool *pool, dbpool_stats *all); /* stats.c */
+
 /* ---- the pool ---- */
 
 struct dbpool_pool
@@ -301,6 +331,7 @@ struct dbpool_pool
 	pthread_mutex_t lock;
 	pthread_cond_t	work_cond;	/* workers: something in a queue */
 	pthread_cond_t	state_cond; /* wait_ready, close: a slot or thread changed */
+	pthread_cond_t	event_cond; /* the events' thread: one was noted */
 
 	/* constant from open to retirement */
 	dbpool_config config;
@@ -346,6 +377,10 @@ struct dbpool_pool
 	dbpool__budget budget;	 /* of retries */
 	dbpool_error connect_error; /* the last failure; code OK if none */
 	dbpool_stats stats;		 /* counters only */
+	dbpool__histogram wait_time; /* of acquired_waiting */
+	dbpool__histogram use_time;	 /* of released */
+	dbpool__histogram create_time; /* of connects_ok */
+	dbpool__events *events;		 /* NULL without a callback */
 
 	dbpool__slot slots[];
 };
@@ -470,6 +505,7 @@ int	 dbpool__lease_lock(dbpool_lease lease, dbpool__slot **slot, dbpool_error *e
 void dbpool__lease_end(dbpool_pool *pool, dbpool__slot *slot, bool discard);
 int	 dbpool__pool_lock(dbpool_pool *pool, dbpool_error *err); /* pool.c */
 void dbpool__evict_all(dbpool_pool *pool);
+bool dbpool__own_thread(const dbpool_pool *pool);
 
 /* ---- the process (process.c) ---- */
 

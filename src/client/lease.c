@@ -216,6 +216,7 @@ judge(dbpool_pool *pool, dbpool__slot *slot, bool discard, int64_t now, uint64_t
 		(pool->epoch_at == 0 || now - pool->epoch_at >= NS_PER_S))
 	{
 		pool->epoch_at = now;
+		dbpool__event(pool, DBPOOL_EVENT_READ_ONLY, slot, NULL);
 		dbpool__evict_all(pool);
 	}
 	*counter = &pool->stats.closed_discarded;
@@ -297,6 +298,7 @@ dbpool__lease_end(dbpool_pool *pool, dbpool__slot *slot, bool discard)
 
 	pool->stats.released++;
 	pool->stats.use_ns += (uint64_t) (now - slot->acquired_at);
+	dbpool__histogram_note(&pool->use_time, now - slot->acquired_at);
 	if (slot->used)
 		dbpool__statements_note(pool, slot);
 	if (slot->used && !slot->session.destroyed)

@@ -22,6 +22,9 @@
 
 #define THREADS_GRACE_MS 200
 
+/* pool->threads: maintenance, the workers, and with a callback that of the events */
+#define EVENTS_THREAD(pool) ((pool)->nworkers + 1)
+
 /*
  * Check a handle and lock its pool; unlocked on error.  A closing pool is no
  * error here.
@@ -111,9 +114,13 @@ set_up(dbpool_pool *pool, dbpool_config *config, dbpool_error *err)
 	pool->grow_at = INT64_MAX;
 	pool->connect_error = (dbpool_error) DBPOOL_ERROR_INIT;
 	memset(&pool->stats, 0, sizeof(pool->stats));
+	memset(&pool->wait_time, 0, sizeof(pool->wait_time));
+	memset(&pool->use_time, 0, sizeof(pool->use_time));
+	memset(&pool->create_time, 0, sizeof(pool->create_time));
+	pool->events = config->on_event != NULL ? dbpool__events_new() : NULL;
 	pool->poll_set = calloc(max + 1, sizeof(*pool->poll_set));
 	pool->poll_slot = calloc(max + 1, sizeof(dbpool__slot *));
-	pool->threads = calloc(pool->nworkers + 1, sizeof(*pool->threads));
+	pool->threads = calloc(pool->nworkers + 2, sizeof(*pool->threads));
 	pool->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (pool->stop_fd < 0)
 		error = errno;
@@ -126,7 +133,8 @@ set_up(dbpool_pool *pool, dbpool_config *config, dbpool_error *err)
 	pthread_mutex_unlock(&pool->lock);
 	if (error != 0)
 		return dbpool__fail(err, DBPOOL_ESYSTEM, 0, NULL, "eventfd failed: %s", strerror(error));
-	if (pool->poll_set == NULL || pool->poll_slot == NULL || pool->threads == NULL)
+	if (pool->poll_set == NULL || pool->poll_slot == NULL || pool->threads == NULL ||
+		(config->on_event != NULL && pool->events == NULL))
 		return dbpool__fail(err, DBPOOL_ENOMEM, 0, NULL, "out of memory");
 	return DBPOOL_OK;
 }
@@ -137,17 +145,21 @@ start_threads(dbpool_pool *pool, dbpool_error *err)
 {
 	sigset_t all;
 	sigset_t before;
+	uint32_t wanted = EVENTS_THREAD(pool) + (pool->events != NULL);
 	int		 error = 0;
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	pthread_mutex_lock(&pool->lock);
-	while (error == 0 && pool->nstarted <= pool->nworkers)
+	while (error == 0 && pool->nstarted < wanted)
 	{
-		error = pthread_create(&pool->threads[pool->nstarted], NULL,
-							   pool->nstarted == 0 ? dbpool__maintenance_main
-												   : dbpool__worker_main,
-							   pool);
+		void *(*run)(void *) = dbpool__worker_main;
+
+		if (pool->nstarted == 0)
+			run = dbpool__maintenance_main;
+		else if (pool->nstarted == EVENTS_THREAD(pool))
+			run = dbpool__events_main;
+		error = pthread_create(&pool->threads[pool->nstarted], NULL, run, pool);
 		if (error == 0)
 		{
 			pool->nstarted++;
@@ -179,6 +191,7 @@ shut_down(dbpool_pool *pool, int64_t deadline)
 
 	pool->stopping = true;
 	pthread_cond_broadcast(&pool->work_cond);
+	pthread_cond_broadcast(&pool->event_cond);
 	dbpool__wake_maintenance(pool);
 	while (pool->nthreads > 0 && wait_state(pool, deadline > grace ? deadline : grace))
 		continue;
@@ -342,6 +355,14 @@ leak_error(dbpool_pool *pool, dbpool_error *err)
 						pool->nstate[SLOT_LEASED] == 1 ? " was" : "s were", list);
 }
 
+/* Is the caller an event callback, for whose end dbpool_close waits?  Lock held. */
+bool
+dbpool__own_thread(const dbpool_pool *pool)
+{
+	return pool->nstarted > EVENTS_THREAD(pool) &&
+		pthread_equal(pool->threads[EVENTS_THREAD(pool)], pthread_self());
+}
+
 int
 dbpool_close(dbpool_pool *pool, int64_t deadline, dbpool_error *err)
 {
@@ -359,6 +380,12 @@ dbpool_close(dbpool_pool *pool, int64_t deadline, dbpool_error *err)
 	{
 		pthread_mutex_unlock(&pool->lock);
 		return closed_error(err);
+	}
+	if (dbpool__own_thread(pool))
+	{
+		pthread_mutex_unlock(&pool->lock);
+		return dbpool__fail(err, DBPOOL_EINVAL, 0, NULL,
+							"an event callback cannot close its own pool");
 	}
 	if (pool->defined)
 	{

@@ -92,6 +92,7 @@ shell_new(uint32_t capacity)
 	pthread_condattr_setclock(&cond_attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&pool->work_cond, &cond_attr);
 	pthread_cond_init(&pool->state_cond, &cond_attr);
+	pthread_cond_init(&pool->event_cond, &cond_attr);
 	pthread_condattr_destroy(&cond_attr);
 	return pool;
 }
@@ -143,6 +144,7 @@ dbpool__shell_retire(dbpool_pool *pool)
 	struct pollfd *poll_set;
 	dbpool__slot **poll_slot;
 	pthread_t	  *threads;
+	dbpool__events *events;
 	int			   stop_fd;
 	int			   wake_fd;
 
@@ -155,6 +157,8 @@ dbpool__shell_retire(dbpool_pool *pool)
 	threads = pool->threads;
 	stop_fd = pool->stop_fd;
 	wake_fd = pool->wake_fd;
+	events = pool->events;
+	pool->events = NULL;
 	pool->poll_set = NULL;
 	pool->poll_slot = NULL;
 	pool->threads = NULL;
@@ -166,6 +170,7 @@ dbpool__shell_retire(dbpool_pool *pool)
 	free(poll_set);
 	free(poll_slot);
 	free(threads);
+	free(events);
 	if (stop_fd >= 0)
 		close(stop_fd);
 	if (wake_fd >= 0)

@@ -109,6 +109,11 @@ compare(const service *there, const service *now, dbpool_error *err)
 							"service \"%s\" is defined already, with \"%s\" %.80s instead of %.80s",
 							there->name, dbpool__option_name(i), first, second);
 	}
+	if (there->config.on_event != now->config.on_event ||
+		there->config.on_event_arg != now->config.on_event_arg)
+		return dbpool__fail(err, DBPOOL_EINVAL, 0, NULL,
+							"service \"%s\" is defined already, with another event callback",
+							there->name);
 	return dbpool__ok(err);
 }
 
@@ -233,6 +238,41 @@ dbpool_get(const char *name, dbpool_pool **pool, dbpool_error *err)
 	return code == DBPOOL_OK ? dbpool__ok(err) : code;
 }
 
+/* The pools of this process; *pools is to be freed. */
+int
+dbpool__services_pools(dbpool_pool ***pools, size_t *n, dbpool_error *err)
+{
+	size_t defined = 0;
+
+	*n = 0;
+	dbpool__services_lock();
+	for (const service *s = services; s != NULL; s = s->next)
+		defined++;
+	*pools = calloc(defined > 0 ? defined : 1, sizeof(dbpool_pool *));
+	for (const service *s = services; s != NULL && *pools != NULL; s = s->next)
+		if (s->pool != NULL)
+			(*pools)[(*n)++] = s->pool;
+	dbpool__services_unlock();
+	if (*pools == NULL)
+		return dbpool__fail(err, DBPOOL_ENOMEM, 0, NULL, "out of memory");
+	return DBPOOL_OK;
+}
+
+/* Is the caller the service's event callback?  Services lock held. */
+static bool
+called_back(service *s)
+{
+	bool own = false;
+
+	if (s->pool != NULL && !dbpool__forked(s->pool))
+	{
+		pthread_mutex_lock(&s->pool->lock);
+		own = dbpool__own_thread(s->pool);
+		pthread_mutex_unlock(&s->pool->lock);
+	}
+	return own;
+}
+
 int
 dbpool_undefine(const char *name, int64_t deadline, dbpool_error *err)
 {
@@ -249,10 +289,13 @@ dbpool_undefine(const char *name, int64_t deadline, dbpool_error *err)
 	s = *link;
 	if (s == NULL)
 		code = not_defined(name, err);
+	else if (called_back(s))
+		code = dbpool__fail(err, DBPOOL_EINVAL, 0, NULL,
+							"an event callback cannot close its own pool");
 	else
 		*link = s->next;
 	dbpool__services_unlock();
-	if (s == NULL)
+	if (code != DBPOOL_OK)
 		return code;
 	if (s->pool != NULL && dbpool__forked(s->pool))
 		dbpool__abandon_in_child(s->pool);

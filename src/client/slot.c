@@ -77,6 +77,7 @@ dbpool__slot_ready(dbpool_pool *pool, dbpool__slot *slot, int64_t now)
 		pool->stats.wait_ns += (uint64_t) waited;
 		if ((uint64_t) waited > pool->stats.wait_ns_max)
 			pool->stats.wait_ns_max = (uint64_t) waited;
+		dbpool__histogram_note(&pool->wait_time, waited);
 		w->slot = slot->index;
 		w->generation = slot->generation;
 		(void) dbpool__waitq_settle(&pool->waiters, w, WAITER_GRANTED);
@@ -109,6 +110,8 @@ dbpool__slot_to_close(dbpool_pool *pool, dbpool__slot *slot, uint64_t *counter)
 {
 	if (counter != NULL)
 		(*counter)++;
+	if (counter == &pool->stats.closed_broken)
+		dbpool__event(pool, DBPOOL_EVENT_BROKEN, slot, NULL);
 	slot->generation = 0;
 	dbpool__slot_set(pool, slot, SLOT_CLOSING);
 	dbpool__list_push_tail(&pool->closeq, slot);

@@ -24,11 +24,43 @@ age_ms(const dbpool__slot *slot, int64_t now)
 	return (now - slot->acquired_at) / NS_PER_MS;
 }
 
+/* All numbers of a pool.  Lock held. */
+void
+dbpool__stats_fill(const dbpool_pool *pool, dbpool_stats *all)
+{
+	int64_t now = dbpool__coarse();
+
+	*all = pool->stats;
+	all->min = (uint64_t) pool->config.min;
+	all->max = (uint64_t) pool->config.max;
+	all->total = all->max - pool->nstate[SLOT_EMPTY];
+	all->idle = pool->nstate[SLOT_IDLE];
+	all->leased = pool->nstate[SLOT_LEASED];
+	all->connecting = pool->nstate[SLOT_CONNECTING];
+	all->resetting = pool->nstate[SLOT_RESETTING];
+	all->closing = pool->nstate[SLOT_CLOSING];
+	all->waiting = pool->waiters.n;
+	all->oldest_lease_ms = 0;
+	all->breaker_state = pool->breaker.state;
+	all->connect_ceiling = pool->breaker.ceiling;
+	all->outage_ms = 0;
+	if (pool->breaker.state == BREAKER_OPEN)
+		all->outage_ms = (uint64_t) (dbpool__now() - pool->breaker.opened_at) / (uint64_t) NS_PER_MS;
+	for (uint32_t i = 0; i < (uint32_t) pool->config.max; i++)
+	{
+		const dbpool__slot *slot = &pool->slots[i];
+
+		if (slot->state == SLOT_LEASED && (uint64_t) age_ms(slot, now) > all->oldest_lease_ms)
+			all->oldest_lease_ms = (uint64_t) age_ms(slot, now);
+		all->statements += slot->statements;
+		all->statement_bytes += slot->statement_bytes;
+	}
+}
+
 int
 dbpool_pool_stats(dbpool_pool *pool, dbpool_stats *stats, dbpool_error *err)
 {
 	dbpool_stats all;
-	int64_t		 now;
 	int			 code;
 
 	if (!dbpool__error_ok(err))
@@ -43,32 +75,7 @@ dbpool_pool_stats(dbpool_pool *pool, dbpool_stats *stats, dbpool_error *err)
 		pthread_mutex_unlock(&pool->lock);
 		return dbpool__fail(err, DBPOOL_ECLOSED, 0, NULL, "the pool is closed");
 	}
-	all = pool->stats;
-	all.min = (uint64_t) pool->config.min;
-	all.max = (uint64_t) pool->config.max;
-	all.total = all.max - pool->nstate[SLOT_EMPTY];
-	all.idle = pool->nstate[SLOT_IDLE];
-	all.leased = pool->nstate[SLOT_LEASED];
-	all.connecting = pool->nstate[SLOT_CONNECTING];
-	all.resetting = pool->nstate[SLOT_RESETTING];
-	all.closing = pool->nstate[SLOT_CLOSING];
-	all.waiting = pool->waiters.n;
-	all.oldest_lease_ms = 0;
-	all.breaker_state = pool->breaker.state;
-	all.connect_ceiling = pool->breaker.ceiling;
-	all.outage_ms = 0;
-	if (pool->breaker.state == BREAKER_OPEN)
-		all.outage_ms = (uint64_t) (dbpool__now() - pool->breaker.opened_at) / (uint64_t) NS_PER_MS;
-	now = dbpool__coarse();
-	for (uint32_t i = 0; i < (uint32_t) pool->config.max; i++)
-	{
-		const dbpool__slot *slot = &pool->slots[i];
-
-		if (slot->state == SLOT_LEASED && (uint64_t) age_ms(slot, now) > all.oldest_lease_ms)
-			all.oldest_lease_ms = (uint64_t) age_ms(slot, now);
-		all.statements += slot->statements;
-		all.statement_bytes += slot->statement_bytes;
-	}
+	dbpool__stats_fill(pool, &all);
 	pthread_mutex_unlock(&pool->lock);
 
 	all.size = stats->size < sizeof(all) ? stats->size : sizeof(all);

@@ -131,9 +131,13 @@ connect_failed(dbpool_pool *pool, uint64_t attempt, const dbpool_error *err)
 	pool->stats.connects_failed++;
 	pool->stats.too_many += strcmp(err->sqlstate, "53300") == 0;
 	pool->connect_error = *err;
-	pool->stats.breaker_opened +=
-		dbpool__breaker_failed(b, attempt, err->sqlstate, dbpool__live(pool), dbpool__now(),
-							   dbpool__random(&pool->rng));
+	dbpool__event(pool, DBPOOL_EVENT_CONNECT_FAILED, NULL, err);
+	if (dbpool__breaker_failed(b, attempt, err->sqlstate, dbpool__live(pool), dbpool__now(),
+							   dbpool__random(&pool->rng)))
+	{
+		pool->stats.breaker_opened++;
+		dbpool__event(pool, DBPOOL_EVENT_SERVER_LOST, NULL, err);
+	}
 
 	/* no repetition mends it, and nothing is left that could serve them */
 	if (b->refused && dbpool__live(pool) == 0 && b->inflight == 0)
@@ -141,11 +145,16 @@ connect_failed(dbpool_pool *pool, uint64_t attempt, const dbpool_error *err)
 }
 
 static void
-connect_succeeded(dbpool_pool *pool, dbpool__slot *slot, PGconn *conn, uint64_t epoch)
+connect_succeeded(dbpool_pool *pool, dbpool__slot *slot, PGconn *conn, uint64_t epoch,
+				  int64_t start)
 {
 	int64_t lifetime = pool->config.lifetime_ms * NS_PER_MS;
+	int64_t took = dbpool__now() - start;
+	bool	back = pool->breaker.state == BREAKER_OPEN;
 
 	pool->stats.connects_ok++;
+	pool->stats.create_ns += (uint64_t) took;
+	dbpool__histogram_note(&pool->create_time, took);
 	/* the slot is not live yet */
 	dbpool__breaker_succeeded(&pool->breaker, dbpool__live(pool) + 1, (uint32_t) pool->config.max);
 	pool->connect_error.code = DBPOOL_OK;
@@ -154,6 +163,9 @@ connect_succeeded(dbpool_pool *pool, dbpool__slot *slot, PGconn *conn, uint64_t 
 	slot->conn = conn;
 	slot->epoch = epoch;
 	slot->backend_pid = PQbackendPID(conn);
+	if (back)
+		dbpool__event(pool, DBPOOL_EVENT_SERVER_BACK, slot, NULL);
+	dbpool__event(pool, DBPOOL_EVENT_CONNECTED, slot, NULL);
 	if (lifetime == 0)
 		slot->expires_at = INT64_MAX;
 	else
@@ -166,7 +178,8 @@ do_connect(dbpool_pool *pool)
 {
 	dbpool__slot	 *slot = pool->connectq.head;
 	uint64_t		  epoch = pool->epoch;
-	uint64_t		  attempt = dbpool__breaker_start(&pool->breaker, dbpool__now());
+	int64_t			  start = dbpool__now();
+	uint64_t		  attempt = dbpool__breaker_start(&pool->breaker, start);
 	_Atomic uint32_t *wake;
 	dbpool_error	  err = DBPOOL_ERROR_INIT;
 	PGconn			 *conn;
@@ -187,7 +200,7 @@ do_connect(dbpool_pool *pool)
 		finish(pool, slot, conn);
 		return;
 	}
-	connect_succeeded(pool, slot, conn, epoch);
+	connect_succeeded(pool, slot, conn, epoch, start);
 	wake = dbpool__slot_ready(pool, slot, dbpool__coarse());
 	pthread_cond_broadcast(&pool->state_cond);
 	pthread_mutex_unlock(&pool->lock);

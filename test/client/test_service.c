@@ -258,6 +258,7 @@ threads_get_one_pool(void **state)
 	undefine("pay");
 }
 
+#ifndef __SANITIZE_THREAD__ /* it does not allow threads after a fork */
 static int
 child_uses_the_service(dbpool_pool *parents)
 {
@@ -300,6 +301,7 @@ a_child_gets_a_pool_of_its_own(void **state)
 	dbpool_release(&lease);
 	undefine("pay");
 }
+#endif
 
 /* ---- settings ---- */
 
@@ -536,7 +538,9 @@ main(void)
 		TEST(names_are_checked),
 		TEST(options_cannot_be_mixed_up),
 		TEST(threads_get_one_pool),
+#ifndef __SANITIZE_THREAD__
 		TEST(a_child_gets_a_pool_of_its_own),
+#endif
 		TEST(environment_wins_over_file_over_code),
 		TEST(bad_files_are_refused),
 		TEST(bad_variables_are_refused),
