@@ -296,6 +296,30 @@ INSERT INTO fixture VALUES
   {"Node Type": "Index Scan", "Parent Relationship": "Outer", "Relation Name": "b", "Alias": "b", "Index Name": "b_pkey", "Plan Rows": 1, "Actual Rows": 1, "Actual Loops": 1000, "Actual Total Time": 0.005},
   {"Node Type": "Seq Scan", "Parent Relationship": "Inner", "Relation Name": "c", "Alias": "c", "Plan Rows": 100, "Actual Rows": 100, "Actual Loops": 1000, "Actual Total Time": 0.004}]}]}}]');
 
+INSERT INTO fixture VALUES
+('slow_scan: silent, 4 % of the time', '[{"Plan": {"Node Type": "Sort", "Plan Rows": 1000, "Actual Rows": 1000, "Actual Loops": 1, "Actual Total Time": 1000, "Plans": [
+  {"Node Type": "Seq Scan", "Parent Relationship": "Outer", "Relation Name": "t", "Alias": "t", "Filter": "(a = 1)", "Rows Removed by Filter": 99000, "Plan Rows": 1000, "Actual Rows": 1000, "Actual Loops": 1, "Actual Total Time": 40}]}}]'),
+('row_misestimate: silent, working table of a recursion', '[{"Plan": {"Node Type": "WorkTable Scan", "CTE Name": "w", "Alias": "w", "Plan Rows": 10, "Actual Rows": 90000, "Actual Loops": 1}}]'),
+('row_misestimate: silent, a CTE hands on what it gives', '[{"Plan": {"Node Type": "CTE Scan", "CTE Name": "w", "Alias": "w", "Plan Rows": 10, "Actual Rows": 90000, "Actual Loops": 1}}]'),
+('row_misestimate: filter over a CTE', '[{"Plan": {"Node Type": "CTE Scan", "CTE Name": "w", "Alias": "w", "Filter": "(a = 1)", "Plan Rows": 10, "Actual Rows": 90000, "Actual Loops": 1}}]'),
+('row_misestimate: silent, a run condition stops the window', '[{"Plan": {"Node Type": "WindowAgg", "Run Condition": "(row_number() OVER (?) <= 3)", "Plan Rows": 90000, "Actual Rows": 10, "Actual Loops": 1}}]'),
+('row_misestimate: guessed', '[{"Plan": {"Node Type": "Function Scan", "Function Name": "f", "Alias": "f", "Plan Rows": 1000, "Actual Rows": 90000, "Actual Loops": 1}}]'),
+('nested_loop: silent, most pairs thrown away is told by join_filter', '[{"Plan": {"Node Type": "Nested Loop", "Join Type": "Inner", "Join Filter": "(a.x < b.x)", "Plan Rows": 90000, "Actual Rows": 90000, "Actual Loops": 1, "Rows Removed by Join Filter": 910000, "Plans": [
+  {"Node Type": "Seq Scan", "Parent Relationship": "Outer", "Relation Name": "a", "Alias": "a", "Plan Rows": 1000, "Actual Rows": 1000, "Actual Loops": 1},
+  {"Node Type": "Materialize", "Parent Relationship": "Inner", "Plan Rows": 1000, "Actual Rows": 1000, "Actual Loops": 1000, "Plans": [
+  {"Node Type": "Seq Scan", "Parent Relationship": "Outer", "Relation Name": "b", "Alias": "b", "Plan Rows": 1000, "Actual Rows": 1000, "Actual Loops": 1}]}]}}]'),
+('subplan_per_row: 10 times, most of the time', '[{"Plan": {"Node Type": "Seq Scan", "Relation Name": "a", "Alias": "a", "Plan Rows": 10, "Actual Rows": 10, "Actual Loops": 1, "Actual Total Time": 1000, "Plans": [
+  {"Node Type": "Aggregate", "Strategy": "Plain", "Parent Relationship": "SubPlan", "Subplan Name": "SubPlan 1", "Plan Rows": 1, "Actual Rows": 1, "Actual Loops": 10, "Actual Total Time": 51}]}}]'),
+('subplan_per_row: silent, 10 times, half of the time', '[{"Plan": {"Node Type": "Seq Scan", "Relation Name": "a", "Alias": "a", "Plan Rows": 10, "Actual Rows": 10, "Actual Loops": 1, "Actual Total Time": 1000, "Plans": [
+  {"Node Type": "Aggregate", "Strategy": "Plain", "Parent Relationship": "SubPlan", "Subplan Name": "SubPlan 1", "Plan Rows": 1, "Actual Rows": 1, "Actual Loops": 10, "Actual Total Time": 50}]}}]'),
+('subplan_per_row: kept and read through', '[{"Plan": {"Node Type": "Seq Scan", "Relation Name": "a", "Alias": "a", "Plan Rows": 1000, "Actual Rows": 1000, "Actual Loops": 1, "Plans": [
+  {"Node Type": "Materialize", "Parent Relationship": "SubPlan", "Subplan Name": "SubPlan 1", "Plan Rows": 1, "Actual Rows": 1, "Actual Loops": 1000}]}}]'),
+('dominant_node: silent, it waited for JIT', '[{"Plan": {"Node Type": "Hash Join", "Plan Rows": 10, "Actual Rows": 10, "Actual Loops": 1, "Actual Total Time": 1000, "Plans": [
+  {"Node Type": "Seq Scan", "Parent Relationship": "Outer", "Relation Name": "a", "Alias": "a", "Plan Rows": 10, "Actual Rows": 10, "Actual Loops": 1, "Actual Total Time": 950},
+  {"Node Type": "Seq Scan", "Parent Relationship": "Inner", "Relation Name": "b", "Alias": "b", "Plan Rows": 10, "Actual Rows": 10, "Actual Loops": 1, "Actual Total Time": 10}]}, "JIT": {"Functions": 9, "Timing": {"Total": 500}}, "Execution Time": 1001}]'),
+('trigger_time: keys looked up', '[{"Plan": {"Node Type": "ModifyTable", "Operation": "Insert", "Plan Rows": 0, "Actual Rows": 0, "Actual Loops": 1, "Actual Total Time": 20}, "Triggers": [
+  {"Trigger Name": "RI_ConstraintTrigger_c_16420", "Constraint Name": "t_fkey", "Relation": "t", "Time": 80, "Calls": 4000}], "Execution Time": 100}]');
+
 SELECT name,
 	coalesce(string_agg(rule || ' ' || severity || ' at ' || node_path, ', ' ORDER BY rule, node_path), '-') AS findings
 FROM fixture LEFT JOIN LATERAL dbutil.explain_findings(plan) ON true
@@ -316,6 +340,8 @@ HAVING count(*) FILTER (WHERE name LIKE '%: silent%') = 0
 SELECT * FROM fixture, dbutil.explain_findings(plan) WHERE name = 'slow_scan: 95 % removed';
 SELECT rule, relation, suggested_sql, proven FROM fixture, dbutil.explain_findings(plan)
 WHERE name = 'heap_fetches: every row';
+SELECT name, advice FROM fixture, dbutil.explain_findings(plan)
+WHERE name IN ('row_misestimate: guessed', 'subplan_per_row: kept and read through', 'trigger_time: keys looked up') ORDER BY name COLLATE "C";
 \x off
 SELECT DISTINCT ON (rule) rule, evidence
 FROM fixture, dbutil.explain_findings(plan) ORDER BY rule, name COLLATE "C";

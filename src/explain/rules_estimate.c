@@ -39,14 +39,15 @@ has_word(const DbuPlanNode *node, const char *key, const char *word)
 /*
  * Node types whose row counts are not an estimate's counterpart: they count
  * nothing (bitmaps of several indexes, writes), count rows again when they are
- * rescanned, or only hand on what is below.
+ * rescanned, or only hand on what is below, or what a CTE gives.  The working
+ * table of a recursion and a window's run condition are not estimated at all.
  */
 static bool
 counts_rows(const DbuPlanNode *node)
 {
 	static const char *const exempt[] = {
 		"BitmapAnd", "BitmapOr", "Hash", "Limit", "LockRows", "Materialize",
-		"Memoize", "ModifyTable", "Result"
+		"Memoize", "ModifyTable", "Result", "WorkTable Scan"
 	};
 
 	for (int i = 0; i < lengthof(exempt); i++)
@@ -54,6 +55,11 @@ counts_rows(const DbuPlanNode *node)
 		if (is_type(node, exempt[i]))
 			return false;
 	}
+	if ((is_type(node, "CTE Scan") || is_type(node, "Subquery Scan")) &&
+		dbu_explain_text(node->fields, "Filter") == NULL)
+		return false;
+	if (dbu_explain_text(node->fields, "Run Condition") != NULL)
+		return false;
 	/* a merge join reads its inner side again where keys repeat */
 	return !(node->parent != NULL && is_type(node->parent, "Merge Join") &&
 			 strcmp(node->relationship, "Inner") == 0);
@@ -128,6 +134,22 @@ inherited(const DbuPlanNode *node, double ratio)
 	return false;
 }
 
+/* What the planner has no statistics of, so that ANALYZE mends nothing. */
+static bool
+is_guessed(const DbuPlanNode *node)
+{
+	static const char *const types[] = {
+		"Function Scan", "ProjectSet", "Recursive Union", "Table Function Scan"
+	};
+
+	for (int i = 0; i < lengthof(types); i++)
+	{
+		if (is_type(node, types[i]))
+			return true;
+	}
+	return false;
+}
+
 /* The planner expected far more or fewer rows: where the error begins. */
 void
 dbu_explain_rule_row_misestimate(DbuAnalysis *analysis, const DbuPlanNode *node)
@@ -141,6 +163,9 @@ dbu_explain_rule_row_misestimate(DbuAnalysis *analysis, const DbuPlanNode *node)
 	finding = dbu_explain_add_finding(analysis, node,
 									  factor >= MISESTIMATE_CRITICAL ? DBU_CRITICAL :
 									  factor >= MISESTIMATE_WARN ? DBU_WARN : DBU_INFO,
+									  is_guessed(node) ?
+									  "The planner cannot know how many rows come of this, guessed, and chose what comes after by it. "
+									  "Put the rows into a temporary table and ANALYZE it, or declare the ROWS of the function." :
 									  "The planner expected another number of rows, and chose what comes after by it. "
 									  "Run ANALYZE; for conditions on several columns that depend on each other CREATE STATISTICS.");
 	dbu_explain_add_number(finding, "rows_estimated", node->plan_rows);

@@ -16,6 +16,10 @@
 /* times the inner side of a nested loop, or a subplan, is executed */
 #define MIN_INNER_LOOPS			1000
 #define MANY_INNER_LOOPS		10000
+/* executions of a subplan that takes this share of the time or more */
+#define MIN_SLOW_LOOPS			10
+#define MOST_OF_TIME			0.5
+#define MIN_SLOW_MS				100
 /* rows read by all executions of an inner scan, below which it is cheap */
 #define MIN_INNER_ROWS_READ		100000
 /* likewise, if they are kept in memory and only compared */
@@ -114,6 +118,38 @@ find_repeated(const DbuPlanNode *node, bool measured, double loops, Repeated *fo
 	}
 }
 
+/* Are nearly all of the pairs of rows that a join makes thrown away by its filter? */
+static bool
+throws_away(const DbuPlanNode *node, double *pairs, double *share)
+{
+	double		removed;
+
+	if (!node->executed ||
+		!dbu_explain_number(node->fields, "Rows Removed by Join Filter", &removed))
+		return false;
+	*pairs = (node->rows + removed) * node->loops;
+	*share = removed / Max(node->rows + removed, 1);
+	return *pairs >= MIN_PAIRS && *share > JOIN_REMOVED;
+}
+
+/* A join that makes many pairs of rows only to throw them away. */
+void
+dbu_explain_rule_join_filter(DbuAnalysis *analysis, const DbuPlanNode *node)
+{
+	double		pairs;
+	double		share;
+	DbuFinding *finding;
+
+	if (!throws_away(node, &pairs, &share) || dbu_explain_is_small_part(analysis, node->total))
+		return;
+	finding = dbu_explain_add_finding(analysis, node, DBU_WARN,
+									  "The join compares many pairs of rows and keeps few. "
+									  "Give one side an index on the join's columns, or write the condition as equality so that it can be hashed.");
+	dbu_explain_add_number(finding, "pairs", pairs);
+	dbu_explain_add_number(finding, "removed_percent", 100 * share);
+	dbu_explain_add_text(finding, "join_filter", dbu_explain_text(node->fields, "Join Filter"));
+}
+
 /* A nested loop that scans its inner side again and again. */
 void
 dbu_explain_rule_nested_loop(DbuAnalysis *analysis, const DbuPlanNode *node)
@@ -122,6 +158,8 @@ dbu_explain_rule_nested_loop(DbuAnalysis *analysis, const DbuPlanNode *node)
 	const DbuPlanNode *inner = dbu_explain_child(node, "Inner");
 	bool		measured = analysis->statement->measured;
 	Repeated	repeated = {0};
+	double		pairs;
+	double		share;
 	bool		kept;
 	const char *advice;
 	DbuFinding *finding;
@@ -133,9 +171,13 @@ dbu_explain_rule_nested_loop(DbuAnalysis *analysis, const DbuPlanNode *node)
 	if (repeated.loops < MIN_INNER_LOOPS || dbu_explain_is_small_part(analysis, node->total))
 		return;
 
-	/* rows that are kept are compared again; without a condition it is another matter */
+	/*
+	 * Rows that are kept are compared again.  Without a condition, or if most
+	 * pairs are thrown away, another rule speaks of it.
+	 */
 	kept = is_type(inner, "Materialize") &&
 		dbu_explain_text(node->fields, "Join Filter") != NULL &&
+		!throws_away(node, &pairs, &share) &&
 		repeated.rows * repeated.loops >= MIN_INNER_ROWS_COMPARED;
 	find_repeated(inner, measured, repeated.loops, &repeated);
 	if (repeated.node != NULL)
@@ -164,28 +206,6 @@ dbu_explain_rule_nested_loop(DbuAnalysis *analysis, const DbuPlanNode *node)
 	dbu_explain_add_text(finding, "inner_node", dbu_explain_node_label(inner));
 	dbu_explain_add_text(finding, "basis", measured ? "actual rows" : "estimate");
 	finding->relation = dbu_explain_node_relation(inner);
-}
-
-/* A join that makes many pairs of rows only to throw them away. */
-void
-dbu_explain_rule_join_filter(DbuAnalysis *analysis, const DbuPlanNode *node)
-{
-	double		removed;
-	double		pairs;
-	DbuFinding *finding;
-
-	if (!node->executed ||
-		!dbu_explain_number(node->fields, "Rows Removed by Join Filter", &removed))
-		return;
-	pairs = (node->rows + removed) * node->loops;
-	if (pairs < MIN_PAIRS || removed <= (node->rows + removed) * JOIN_REMOVED)
-		return;
-	finding = dbu_explain_add_finding(analysis, node, DBU_WARN,
-									  "The join compares many pairs of rows and keeps few. "
-									  "Give one side an index on the join's columns, or write the condition as equality so that it can be hashed.");
-	dbu_explain_add_number(finding, "pairs", pairs);
-	dbu_explain_add_number(finding, "removed_percent", 100 * removed / (node->rows + removed));
-	dbu_explain_add_text(finding, "join_filter", dbu_explain_text(node->fields, "Join Filter"));
 }
 
 /* Collects "alias." of every table and function below a node. */
@@ -307,15 +327,27 @@ dbu_explain_rule_cartesian_product(DbuAnalysis *analysis, const DbuPlanNode *nod
 void
 dbu_explain_rule_subplan_per_row(DbuAnalysis *analysis, const DbuPlanNode *node)
 {
+	double		whole = analysis->statement->root->total;
+	bool		most;
 	DbuFinding *finding;
 
 	if (strcmp(node->relationship, "SubPlan") != 0 || !node->executed ||
-		node->loops < MIN_INNER_LOOPS || dbu_explain_is_small_part(analysis, node->total))
+		dbu_explain_is_small_part(analysis, node->total))
+		return;
+	/* a few executions of something slow are as bad as many of something quick */
+	most = analysis->statement->shared_by_time && node->loops >= MIN_SLOW_LOOPS &&
+		whole >= MIN_SLOW_MS && node->total > whole * MOST_OF_TIME;
+	if (node->loops < MIN_INNER_LOOPS && !most)
 		return;
 	finding = dbu_explain_add_finding(analysis, node,
-									  node->loops >= MANY_INNER_LOOPS ? DBU_WARN : DBU_INFO,
+									  node->loops >= MANY_INNER_LOOPS || most ? DBU_WARN : DBU_INFO,
+									  is_type(node, "Materialize") ?
+									  "The result of the subquery is kept, and read through for each row as it cannot be hashed in work_mem. "
+									  "Raise work_mem for this statement, or write NOT IN as NOT EXISTS." :
 									  "The subquery is executed anew for each row. "
 									  "Write it as a join, or as LEFT JOIN to an aggregated subquery.");
 	dbu_explain_add_number(finding, "loops", node->loops);
+	if (analysis->statement->shared_by_time)
+		dbu_explain_add_number(finding, "percent", whole > 0 ? 100 * node->total / whole : 0);
 	dbu_explain_add_text(finding, "subplan", dbu_explain_text(node->fields, "Subplan Name"));
 }

@@ -66,7 +66,7 @@ parallel_divisor(const DbuPlanNode *node)
 
 /*
  * Adds a finding over a scan that read rows (in all loops) and removed a share
- * of them.  Silent if that share or the scan is small.
+ * of them.  Silent if that share, the scan or its part of the time is small.
  */
 static DbuFinding *
 judge_removal(DbuAnalysis *analysis, const DbuPlanNode *node, double rows_read,
@@ -74,7 +74,8 @@ judge_removal(DbuAnalysis *analysis, const DbuPlanNode *node, double rows_read,
 {
 	DbuFinding *finding;
 
-	if (rows_read < MIN_ROWS_READ || share <= REMOVED_WARN)
+	if (rows_read < MIN_ROWS_READ || share <= REMOVED_WARN ||
+		dbu_explain_is_small_part(analysis, node->total))
 		return NULL;
 	finding = dbu_explain_add_finding(analysis, node,
 									  share > REMOVED_CRITICAL ? DBU_CRITICAL : DBU_WARN,

@@ -12,6 +12,8 @@
 #define DOMINANT_INFO		0.4
 #define DOMINANT_WARN		0.9
 #define MIN_DOMINATED_MS	100
+/* part of it that may have been JIT */
+#define JIT_OF_DOMINANT		0.5
 /* with fewer nodes there is no choice */
 #define MIN_NODES			3
 
@@ -30,6 +32,7 @@ dbu_explain_rule_dominant_node(DbuAnalysis *analysis)
 	const DbuPlanStatement *statement = analysis->statement;
 	const DbuPlanNode *dominant = NULL;
 	double		whole = statement->root->total;
+	double		compiling;
 	DbuFinding *finding;
 	ListCell   *lc;
 
@@ -44,6 +47,11 @@ dbu_explain_rule_dominant_node(DbuAnalysis *analysis)
 			dominant = node;
 	}
 	if (dominant->self <= whole * DOMINANT_INFO)
+		return;
+	/* a node may have waited for its expressions to be compiled, most of the time */
+	if (dbu_explain_number(dbu_explain_object(dbu_explain_object(statement->fields, "JIT"), "Timing"),
+						   "Total", &compiling) &&
+		compiling > dominant->self * JIT_OF_DOMINANT)
 		return;
 	finding = dbu_explain_add_finding(analysis, dominant,
 									  dominant->self > whole * DOMINANT_WARN ? DBU_WARN : DBU_INFO,
