@@ -33,7 +33,7 @@ SELECT line ~ '[\x01-\x1f\x7f]' AS control, line FROM dbutil.explain_tree($${"Pl
 -- all of the time is somebody's, whatever a plan says
 SELECT sum(substring(line FROM '(\d+) %')::int) AS percent FROM dbutil.explain_tree($${"Node Type": "Sort", "Actual Rows": 1, "Actual Loops": 1, "Actual Total Time": 10, "Plans": [
   {"Node Type": "Sort", "Actual Rows": 1, "Actual Loops": 9, "Actual Total Time": 60}, {"Node Type": "Sort", "Actual Rows": 1, "Actual Loops": 1, "Actual Total Time": 1800}]}$$) line;
-SELECT * FROM dbutil.explain_tree('{"Node Type": "Sort", "Total Cost": -3, "Plan Rows": 1e300}');
+SELECT * FROM dbutil.explain_tree('{"Node Type": "Sort", "Total Cost": -3, "Plan Rows": 1e100}');
 
 -- of a statement: planned, run, with parameters
 CREATE TABLE tree_t (a int, b text) WITH (autovacuum_enabled = off);

@@ -253,7 +253,8 @@ dbu_explain_obtain_call(FunctionCallInfo fcinfo, DbuObtainedPlan *obtained)
 static void
 plan_text_error_callback(void *arg)
 {
-	if (geterrcode() == ERRCODE_INVALID_TEXT_REPRESENTATION)
+	if (geterrcode() == ERRCODE_INVALID_TEXT_REPRESENTATION ||
+		geterrcode() == ERRCODE_UNTRANSLATABLE_CHARACTER)
 		errhint("Pass the output of EXPLAIN (FORMAT JSON), with or without ANALYZE.");
 }
 

@@ -122,6 +122,12 @@ typedef struct DbuPlanStatement
 	bool		shared_by_time; /* by dbu_explain_share_out() */
 } DbuPlanStatement;
 
+/*
+ * Figures of a plan are in 0 .. DBU_MAX_FIGURE, so that a product of three is
+ * still finite.  It is the planner's own limit of a row count.
+ */
+#define DBU_MAX_FIGURE 1e100
+
 extern List *dbu_explain_read_plan(Jsonb *plan);
 extern bool dbu_explain_number(JsonbContainer *object, const char *key, double *result);
 extern bool dbu_explain_flag(JsonbContainer *object, const char *key);

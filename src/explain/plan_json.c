@@ -7,8 +7,9 @@
  * array that EXPLAIN gives, one object of it (auto_explain logs that), a bare
  * node, or a row as psql and drivers print it ("QUERY PLAN": [...]).  Only what
  * every rule needs becomes part of a node; rules read the rest by key.  The
- * input is a user's: a missing or mistyped field is "not told", never an error,
- * but an object that has no "Node Type" where a node must be is no plan.
+ * input is a user's: a field that is missing, mistyped or a number that no
+ * server prints is "not told", never an error, but an object that has no "Node
+ * Type" where a node must be is no plan.
  *
  * Nodes point into the jsonb value and live no longer than it.
  *
@@ -16,8 +17,6 @@
  */
 #include "core/compat.h"
 #include "explain/explain.h"
-
-#include <math.h>
 
 #include "fmgr.h"
 #include "lib/stringinfo.h"
@@ -44,7 +43,10 @@ field(JsonbContainer *object, const char *key)
 	return getKeyJsonValueFromContainer(object, key, strlen(key), NULL);
 }
 
-/* False if the field is no number; *result is then left alone. */
+/*
+ * False if the field is no number, or negative, or beyond what calculations
+ * with it can hold; *result is then left alone.
+ */
 bool
 dbu_explain_number(JsonbContainer *object, const char *key, double *result)
 {
@@ -55,7 +57,7 @@ dbu_explain_number(JsonbContainer *object, const char *key, double *result)
 		return false;
 	number = DatumGetFloat8(DirectFunctionCall1(numeric_float8_no_overflow,
 												NumericGetDatum(value->val.numeric)));
-	if (!isfinite(number))
+	if (!(number >= 0 && number <= DBU_MAX_FIGURE))
 		return false;
 	*result = number;
 	return true;

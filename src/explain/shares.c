@@ -166,13 +166,13 @@ hand_out(DbuPlanNode *node, double amount, bool by_time, double loops)
 		const DbuPlanNode *child = lfirst(lc);
 
 		if (!(by_time && passes_elsewhere(child)))
-			wanted += own_account(child, by_time, loops * executions(child));
+			wanted += own_account(child, by_time, Min(loops * executions(child), DBU_MAX_FIGURE));
 	}
 	scale = wanted > amount ? amount / wanted : 1;
 	foreach(lc, node->children)
 	{
 		DbuPlanNode *child = lfirst(lc);
-		double		child_loops = loops * executions(child);
+		double		child_loops = Min(loops * executions(child), DBU_MAX_FIGURE);
 		double		part;
 
 		if (by_time && passes_elsewhere(child))

@@ -238,7 +238,7 @@ add_node(Tree *tree, const DbuPlanStatement *statement, const DbuPlanNode *node)
 		appendStringInfo(&text, " (%.0f loops)", loops);
 
 	line = add_line(tree, text.data);
-	memset(bar, '#', Min(BAR_LENGTH, (int) rint(share * BAR_LENGTH)));
+	memset(bar, '#', Min(BAR_LENGTH, (int) rint(Min(share, 1) * BAR_LENGTH)));
 	line->columns[0] = bar;
 	line->columns[1] = psprintf("%.0f %%", 100 * share);
 	line->columns[2] = psprintf("%.*f", tree->by_time ? 3 : 2, node->self);
