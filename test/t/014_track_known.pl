@@ -86,15 +86,15 @@ $_->() for @done;
 is(counted() + $cleared - $before, 8 * 20000 * 3, "calls + dropped + cleared ($cleared, by $resets resets) = executed");
 is(counted_plans() + $cleared_plans, 8 * 20000 * 3, "of plans, too ($cleared_plans cleared)");
 
-# --- a few more statements than there are entries: all give way, while others count them
+# --- more statements than there are entries, and plans: all give way, while others count them
 $node->safe_psql('postgres', 'SELECT dbutil.track_reset(), dbutil.reset_plans()');
 $before = counted();
-@done = loops(1600, 110);
+@done = loops(1000, 175);
 $_->() for @done;
 my ($evictions, $lost) = split /\|/, $node->safe_psql('postgres', q{SET dbutil.track = 'none';
 	SELECT evictions, calls_dropped FROM dbutil.track_info()});
-is(counted() - $before, 8 * 1600 * 110, 'calls + dropped = executed');
-is(counted_plans(), 8 * 1600 * 110, 'of plans, too');
+is(counted() - $before, 8 * 1000 * 175, 'calls + dropped = executed');
+is(counted_plans(), 8 * 1000 * 175, 'of plans, too');
 cmp_ok($node->safe_psql('postgres', q{SELECT dropped FROM dbutil.track_room() WHERE part = 'plans'}), '>', 1000, 'of which some gave way');
 cmp_ok($evictions, '>', 1000, "while $evictions entries gave way");
 cmp_ok($lost, '>', $evictions, 'of statements that were known');
