@@ -50,6 +50,7 @@ extern const CliCommand cli_check;
 extern const CliCommand cli_enroll;
 extern const CliCommand cli_withdraw;
 extern const CliCommand cli_top;
+extern const CliCommand cli_new_service;
 
 /* options.c */
 extern const char *cli_nearest(const char *word, const char *const *words);

@@ -12,7 +12,7 @@
 
 #define MESSAGE_SIZE 400
 
-static const CliCommand *const commands[] = {&cli_check, &cli_enroll, &cli_withdraw, &cli_top, NULL};
+static const CliCommand *const commands[] = {&cli_check, &cli_enroll, &cli_withdraw, &cli_top, &cli_new_service, NULL};
 
 static void
 print_usage(FILE *to, const CliCommand *command)

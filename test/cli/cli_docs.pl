@@ -8,6 +8,7 @@
 # number of lines.
 use strict;
 use warnings;
+use Cwd;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use File::Basename;
@@ -25,6 +26,7 @@ $node->start;
 $node->safe_psql('postgres', 'CREATE EXTENSION dbutil');
 
 local $ENV{PATH} = dirname($ENV{DBUTIL_CLI}) . ":$ENV{PATH}";
+local $ENV{DBUTIL_TEMPLATES} = getcwd() . '/src/cli/template';
 local $ENV{PGHOST} = $node->host;
 local $ENV{PGPORT} = $node->port;
 local $ENV{PGDATABASE} = 'postgres';
