@@ -11,11 +11,14 @@
 #include "core/errors.h"
 #include "explain/advice.h"
 
+#include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "miscadmin.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 
 PG_FUNCTION_INFO_V1(dbutil_index_advice);
 PG_FUNCTION_INFO_V1(dbutil_index_advice_statements);
@@ -174,6 +177,27 @@ dbutil_index_advice_statements(PG_FUNCTION_ARGS)
 
 /* ---------- findings ---------- */
 
+/* Is the table of the advice this one, or one that this is a partition of? */
+static bool
+is_for(const DbuIndexAdvice *advice, const char *relation)
+{
+	ListCell   *lc;
+
+	if (strcmp(advice->relation, relation) == 0)
+		return true;
+	if (get_rel_relkind(advice->candidate->relid) != RELKIND_PARTITIONED_TABLE)
+		return false;
+	foreach(lc, find_all_inheritors(advice->candidate->relid, AccessShareLock, NULL))
+	{
+		Oid			relid = lfirst_oid(lc);
+
+		if (strcmp(relation, quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)),
+														get_rel_name(relid))) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* The advice that mends a finding, NULL if there is none. */
 static const DbuIndexAdvice *
 advice_for(const DbuFinding *finding, List *advices)
@@ -187,7 +211,7 @@ advice_for(const DbuFinding *finding, List *advices)
 	{
 		const DbuIndexAdvice *advice = lfirst(lc);
 
-		if (strcmp(advice->relation, finding->relation) != 0)
+		if (!is_for(advice, finding->relation))
 			continue;
 		if (advice->candidate->purpose == purpose)
 			return advice;

@@ -85,6 +85,7 @@ extern List *dbu_explain_operator_families(Oid operator);
 extern List *dbu_explain_table_families(Relation rel);
 extern List *dbu_explain_family_functions(Oid family);
 extern char *dbu_explain_family_name(Oid family);
+extern bool dbu_explain_runs_arguments(Oid function);
 
 /* ---------- plan_json.c ---------- */
 

@@ -11,7 +11,7 @@
  *	- such functions inside user-defined aggregates, domains (also deep inside
  *	  the type of a result) and the CHECK constraints of a table that is
  *	  written, and in operator families that a comparison or an index uses;
- *	- functions of the server that run what their arguments name;
+ *	- functions of the server and its extensions that run what their arguments name;
  *	- writing to a table with triggers of the user's for that event, also where
  *	  a foreign key's ON DELETE or ON UPDATE action leads to;
  *	- writing to foreign tables, whose servers need not know of rollbacks.
@@ -461,7 +461,8 @@ check_implied(Node *node, SafetyContext *context)
 			check_type(((CoerceViaIO *) node)->resulttype, context);
 			break;
 		case T_FuncExpr:
-			if (is_listed(((FuncExpr *) node)->funcid, indirect, lengthof(indirect)))
+			if (is_listed(((FuncExpr *) node)->funcid, indirect, lengthof(indirect)) ||
+				dbu_explain_runs_arguments(((FuncExpr *) node)->funcid))
 				refuse_indirect(((FuncExpr *) node)->funcid, context);
 			check_type(((FuncExpr *) node)->funcresulttype, context);
 			break;

@@ -192,6 +192,49 @@ dbu_explain_family_functions(Oid family)
 	return functions;
 }
 
+static bool
+column_is(HeapTuple function, AttrNumber column, const char *word)
+{
+	bool		isnull;
+	Datum		value = SysCacheGetAttr(PROCOID, function, column, &isnull);
+	const char *found = isnull ? "" : TextDatumGetCString(value);
+	const char *slash = strrchr(found, '/');
+
+	return strcmp(slash ? slash + 1 : found, word) == 0;
+}
+
+/*
+ * Is it a function of an extension of PostgreSQL's that counts as stable but
+ * runs what its arguments hold: a query, or the name of a view?
+ */
+bool
+dbu_explain_runs_arguments(Oid function)
+{
+	static const struct
+	{
+		const char *library;
+		const char *symbol;
+	}			known[] = {
+		{"tablefunc", "crosstab"}, {"tablefunc", "crosstab_hash"},
+		{"tablefunc", "connectby_text"}, {"tablefunc", "connectby_text_serial"},
+		{"pgxml", "xpath_table"},
+	};
+	HeapTuple	tuple;
+	bool		result = false;
+
+	if (function < FirstUnpinnedObjectId)
+		return false;
+	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	for (int i = 0; i < lengthof(known) &&
+		 ((Form_pg_proc) GETSTRUCT(tuple))->prolang == ClanguageId; i++)
+		result |= column_is(tuple, Anum_pg_proc_probin, known[i].library) &&
+			column_is(tuple, Anum_pg_proc_prosrc, known[i].symbol);
+	ReleaseSysCache(tuple);
+	return result;
+}
+
 char *
 dbu_explain_family_name(Oid family)
 {

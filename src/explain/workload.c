@@ -23,21 +23,28 @@
 #include "utils/builtins.h"
 #include "utils/resowner.h"
 
-/* Is an error about the text of the statement, not about the server? */
+/*
+ * Is an error the server's or the session's, and none of the statement?  Planning
+ * may run functions that it calls and ask other servers, so that a statement
+ * can fail by any error there is.
+ */
 static bool
-is_about_text(int sqlerrcode)
+is_about_server(int sqlerrcode)
 {
 	int			category = ERRCODE_TO_CATEGORY(sqlerrcode);
 
-	return category == ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION ||
-		category == ERRCODE_DATA_EXCEPTION || category == ERRCODE_FEATURE_NOT_SUPPORTED ||
-		category == ERRCODE_INVALID_SCHEMA_NAME;
+	return sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
+		category == ERRCODE_TRANSACTION_ROLLBACK ||
+		category == ERRCODE_INSUFFICIENT_RESOURCES ||
+		category == ERRCODE_OPERATOR_INTERVENTION ||
+		category == ERRCODE_SYSTEM_ERROR ||
+		category == ERRCODE_INTERNAL_ERROR;
 }
 
 /*
  * Calls function(arg) in a subtransaction and the caller's memory context.
- * NULL if that went well, the message of an error that is about a statement's
- * text; another error passes.
+ * NULL if that went well, the message of an error of the statement; another
+ * error passes.
  */
 const char *
 dbu_explain_try(DbuTriedFunction function, void *arg)
@@ -66,7 +73,7 @@ dbu_explain_try(DbuTriedFunction function, void *arg)
 	CurrentResourceOwner = owner;
 	if (error == NULL)
 		return NULL;
-	if (!is_about_text(error->sqlerrcode))
+	if (is_about_server(error->sqlerrcode))
 		ReThrowError(error);
 	return error->message;
 }

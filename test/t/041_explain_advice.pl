@@ -108,6 +108,11 @@ is($node->safe_psql('postgres', q{SELECT rule, suggested_sql, proven, evidence ?
 	'slow_scan|CREATE INDEX CONCURRENTLY ON public.ord (cust)|t|t', 'a finding with parameters');
 is($node->safe_psql('postgres', q{SET random_page_cost = 100000; SELECT rule, suggested_sql, proven, advice LIKE '%would not use%' FROM dbutil.findings('SELECT * FROM ord WHERE cust = 7')}),
 	'slow_scan|||t', 'an index that the planner would not use is not suggested');
+$node->safe_psql('postgres', 'CREATE TABLE split (k int, v int) PARTITION BY RANGE (k);
+	CREATE TABLE split_1 PARTITION OF split FOR VALUES FROM (0) TO (30000); CREATE TABLE split_2 PARTITION OF split FOR VALUES FROM (30000) TO (60001);
+	INSERT INTO split SELECT i, i FROM generate_series(1, 60000) i; ANALYZE split');
+is($node->safe_psql('postgres', q{SELECT relation, suggested_sql, proven FROM dbutil.findings('SELECT * FROM split WHERE v = 7')}),
+	join("\n", map { "public.split_$_|CREATE INDEX ON public.split (v)|t" } 1, 2), 'an index of a partitioned table mends the scans of its partitions');
 like($node->safe_psql('postgres', q{SELECT * FROM dbutil.plan_tree('SELECT * FROM ord WHERE cust = 7')}),
 	qr/CREATE INDEX CONCURRENTLY ON public.ord \(cust\);$/m, 'the tree shows it');
 

@@ -64,6 +64,17 @@ is($node->safe_psql('postgres', q{SELECT coalesce(suggested_sql, reason), statem
 	$major >= 16 ? 'CREATE INDEX CONCURRENTLY ON public.ord (cust)|{1,2}' : "left out: $no_generic|{1}\nleft out: $no_generic|{2}",
 	'parameters without values in an array');
 
+# a function that is asked in planning and fails today: no reason to say nothing of the others
+$node->safe_psql('postgres', q{CREATE FUNCTION answer() RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN 7; END'});
+$node->safe_psql('postgres', 'SELECT count(*) FROM secret WHERE a = answer()');
+$node->safe_psql('postgres', q{CREATE OR REPLACE FUNCTION answer() RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RAISE ''no answer''; END'});
+is(findings('answer()', q{SET dbutil.track = 'none';}), '1|||||left out: no answer', 'an error in planning');
+like(findings('ord', q{SET dbutil.track = 'none';}), qr/slow_scan/, 'the others are told of');
+$node->safe_psql('postgres', q{CREATE OR REPLACE FUNCTION answer() RETURNS int IMMUTABLE LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(60); RETURN 7; END'});
+my ($code, $stdout, $stderr) = $node->psql('postgres', q{SET statement_timeout = '500ms'; SELECT dbutil.statement_findings(50)});
+like($stderr, qr/canceling statement due to statement timeout/, 'what ends the caller\'s statement passes');
+$node->safe_psql('postgres', 'DROP FUNCTION answer()');
+
 # --- plan_regression: a plan that asks a slow function for all 20 rows in place of one
 $node->safe_psql('postgres', <<'SQL');
 CREATE FUNCTION slow(a int) RETURNS bool LANGUAGE plpgsql COST 0.0001 AS 'BEGIN PERFORM pg_sleep(0.01); RETURN true; END';
