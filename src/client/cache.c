@@ -136,8 +136,9 @@ link_first(dbpool__cache *cache, dbpool__statement *entry)
 	cache->head = entry;
 }
 
-static bool
-is_entry(const dbpool__statement *entry, const dbpool__statement_key *key)
+/* Is the entry that of this statement? */
+bool
+dbpool__statement_is(const dbpool__statement *entry, const dbpool__statement_key *key)
 {
 	return entry->hash == key->hash && entry->length == key->length &&
 		entry->ntypes == key->ntypes && memcmp(entry->sql, key->sql, key->length) == 0 &&
@@ -151,7 +152,7 @@ dbpool__cache_find(dbpool__cache *cache, const dbpool__statement_key *key)
 {
 	dbpool__statement *entry = *bucket_of(cache, key->hash);
 
-	while (entry != NULL && !is_entry(entry, key))
+	while (entry != NULL && !dbpool__statement_is(entry, key))
 		entry = entry->chain;
 	if (entry != NULL && entry != cache->head)
 	{

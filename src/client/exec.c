@@ -45,11 +45,12 @@ lost_error(PGconn *conn, const PGresult *res, dbpool_error *err)
 }
 
 /* Turn what dbpool__statement_run said into a code; *res is kept only on success. */
-static int
-judge(PGconn *conn, dbpool__run_status status, PGTransactionStatusType before,
-	  const dbpool__run_note *note, PGresult **res, dbpool_error *err)
+int
+dbpool__judge(const dbpool__use *use, dbpool__run_status status, const dbpool__run_note *note,
+			  PGresult **res, dbpool_error *err)
 {
-	int code = DBPOOL_OK;
+	PGconn *conn = use->conn;
+	int		code = DBPOOL_OK;
 
 	switch (status)
 	{
@@ -59,7 +60,7 @@ judge(PGconn *conn, dbpool__run_status status, PGTransactionStatusType before,
 				case PGRES_BAD_RESPONSE:
 				case PGRES_NONFATAL_ERROR:
 				case PGRES_FATAL_ERROR:
-					code = query_error(*res, before, PQtransactionStatus(conn), err);
+					code = query_error(*res, use->before, PQtransactionStatus(conn), err);
 					break;
 				default:
 					return dbpool__ok(err);
@@ -97,7 +98,7 @@ judge(PGconn *conn, dbpool__run_status status, PGTransactionStatusType before,
 
 /* Mark the lease's slot busy; lock not held after. */
 static int
-begin(dbpool_lease lease, dbpool__slot **slot, int64_t *deadline, dbpool_error *err)
+mark_busy(dbpool_lease lease, dbpool__slot **slot, int64_t *deadline, dbpool_error *err)
 {
 	int code = dbpool__lease_lock(lease, slot, err);
 
@@ -118,55 +119,54 @@ begin(dbpool_lease lease, dbpool__slot **slot, int64_t *deadline, dbpool_error *
 	return code;
 }
 
-int
-dbpool_exec(dbpool_lease lease, int64_t deadline, const char *sql, const dbpool_params *params,
-			PGresult **result, dbpool_error *err)
+bool
+dbpool__params_good(const dbpool_params *params)
 {
-	dbpool_pool			   *pool = lease.pool;
-	dbpool__slot		   *slot = NULL;
-	dbpool__run_status		status = RUN_NOTSENT;
-	dbpool__run_note		note = {false, false};
-	PGTransactionStatusType before;
-	PGconn				   *conn;
-	PGresult			   *res = NULL;
-	PGcancel			   *cancel = NULL;
-	int						code;
+	return params->size >= sizeof(dbpool_params) && params->n >= 0 &&
+		(params->n == 0 || params->values != NULL);
+}
 
-	if (!dbpool__error_ok(err))
-		return DBPOOL_EINVAL;
-	if (result != NULL)
-		*result = NULL;
-	if (sql == NULL || result == NULL)
-		return dbpool__fail(err, DBPOOL_EINVAL, DBPOOL_NOT_SENT, NULL,
-							"sql and result must not be NULL");
-	if (params != NULL && (params->size < sizeof(dbpool_params) || params->n < 0 ||
-						   (params->n > 0 && params->values == NULL)))
-		return dbpool__fail(err, DBPOOL_EINVAL, DBPOOL_NOT_SENT, NULL,
-							"params must be DBPOOL_PARAMS_INIT with n values");
-	code = begin(lease, &slot, &deadline, err);
+/*
+ * A call begins that uses a lease's connection, until dbpool__use_end: it is ours, as
+ * we are busy on it, and it is ready for a command before use->deadline.
+ */
+int
+dbpool__use_begin(dbpool__use *use, dbpool_lease lease, int64_t deadline, dbpool_error *err)
+{
+	int code;
+
+	use->pool = lease.pool;
+	use->deadline = deadline;
+	code = mark_busy(lease, &use->slot, &use->deadline, err);
 	if (code != DBPOOL_OK)
 		return code;
-
-	/* from here to the next lock the connection is ours, as we are busy on it */
-	conn = slot->conn;
-	before = PQtransactionStatus(conn);
-	if (deadline <= DBPOOL_DEADLINE_NOW ||
-		(deadline != DBPOOL_DEADLINE_NONE && dbpool__now() >= deadline))
+	use->conn = use->slot->conn;
+	use->before = PQtransactionStatus(use->conn);
+	if (dbpool__passed(use->deadline))
 		code = dbpool__fail(err, DBPOOL_ETIMEDOUT, DBPOOL_NOT_SENT | DBPOOL_RETRYABLE, NULL,
 							"the deadline passed before the statement was sent");
-	else if (PQpipelineStatus(conn) != PQ_PIPELINE_OFF)
+	else if (PQpipelineStatus(use->conn) != PQ_PIPELINE_OFF)
 		code = dbpool__fail(err, DBPOOL_EINVAL, DBPOOL_NOT_SENT, NULL,
 							"the connection is in pipeline mode");
-	else if (before == PQTRANS_ACTIVE)
+	else if (use->before == PQTRANS_ACTIVE)
 		code = dbpool__fail(err, DBPOOL_EBUSY, DBPOOL_NOT_SENT, NULL,
 							"a command is in progress on the connection");
-	else
-	{
-		status = dbpool__statement_run(pool, slot, deadline, sql, params, &note, &res);
-		if (status == RUN_TIMEOUT)
-			cancel = PQgetCancel(conn);
-		code = judge(conn, status, before, &note, &res, err);
-	}
+	if (code != DBPOOL_OK)
+		dbpool__use_end(use, RUN_NOTSENT, code);
+	return code;
+}
+
+/*
+ * The call ends.  After RUN_TIMEOUT and RUN_STOPPED its command is cancelled, and after
+ * these and RUN_NOMEM the connection is given up.
+ */
+void
+dbpool__use_end(dbpool__use *use, dbpool__run_status status, int code)
+{
+	dbpool_pool	 *pool = use->pool;
+	dbpool__slot *slot = use->slot;
+	bool		  stop = status == RUN_TIMEOUT || status == RUN_STOPPED;
+	PGcancel	 *cancel = stop ? PQgetCancel(use->conn) : NULL;
 
 	pthread_mutex_lock(&pool->lock);
 	slot->busy = false;
@@ -175,17 +175,42 @@ dbpool_exec(dbpool_lease lease, int64_t deadline, const char *sql, const dbpool_
 		pool->stats.exec_errors++;
 	if (code == DBPOOL_ETIMEDOUT)
 		pool->stats.exec_timeouts++;
-	if (status == RUN_TIMEOUT)
-	{
+	if (stop || status == RUN_NOMEM)
 		slot->condemned = true;
+	if (stop)
 		dbpool__queue_cancel(pool, cancel, NULL);
-	}
-	else if (status == RUN_NOMEM)
-		slot->condemned = true;
 	if (slot->orphaned)
 		dbpool__lease_end(pool, slot, true);
 	else
 		pthread_mutex_unlock(&pool->lock);
+}
+
+int
+dbpool_exec(dbpool_lease lease, int64_t deadline, const char *sql, const dbpool_params *params,
+			PGresult **result, dbpool_error *err)
+{
+	dbpool__use		   use;
+	dbpool__run_note   note = {false, false};
+	dbpool__run_status status;
+	PGresult		  *res = NULL;
+	int				   code;
+
+	if (!dbpool__error_ok(err))
+		return DBPOOL_EINVAL;
+	if (result != NULL)
+		*result = NULL;
+	if (sql == NULL || result == NULL)
+		return dbpool__fail(err, DBPOOL_EINVAL, DBPOOL_NOT_SENT, NULL,
+							"sql and result must not be NULL");
+	if (params != NULL && !dbpool__params_good(params))
+		return dbpool__fail(err, DBPOOL_EINVAL, DBPOOL_NOT_SENT, NULL,
+							"params must be DBPOOL_PARAMS_INIT with n values");
+	code = dbpool__use_begin(&use, lease, deadline, err);
+	if (code != DBPOOL_OK)
+		return code;
+	status = dbpool__statement_run(use.pool, use.slot, use.deadline, sql, params, &note, &res);
+	code = dbpool__judge(&use, status, &note, &res, err);
+	dbpool__use_end(&use, status, code);
 	*result = res;
 	return code;
 }

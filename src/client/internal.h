@@ -218,6 +218,7 @@ typedef struct dbpool__cache
 dbpool__statement_key dbpool__statement_key_of(const char *sql, int ntypes, const Oid *types);
 dbpool__cache *dbpool__cache_new(size_t limit);
 void dbpool__cache_free(dbpool__cache *cache);
+bool dbpool__statement_is(const dbpool__statement *entry, const dbpool__statement_key *key);
 dbpool__statement *dbpool__cache_find(dbpool__cache *cache, const dbpool__statement_key *key);
 uint32_t dbpool__cache_count(dbpool__cache *cache, const dbpool__statement_key *key);
 dbpool__statement *dbpool__statement_new(const dbpool__cache *cache,
@@ -467,6 +468,8 @@ typedef enum
 int dbpool__wait_fd(int fd, short events, int stop_fd, int64_t deadline);
 dbpool__run_status dbpool__run(PGconn *conn, int stop_fd, int64_t deadline, const char *sql,
 							   const dbpool_params *params, PGresult **res);
+dbpool__run_status dbpool__flush(PGconn *conn, int stop_fd, int64_t deadline);
+dbpool__run_status dbpool__next_result(PGconn *conn, int64_t deadline, PGresult **res);
 dbpool__run_status dbpool__run_prepare(PGconn *conn, int64_t deadline, const char *name,
 									   const char *sql, const dbpool_params *params,
 									   PGresult **res);
@@ -485,6 +488,27 @@ dbpool__run_status dbpool__statement_run(dbpool_pool *pool, dbpool__slot *slot, 
 										 const char *sql, const dbpool_params *params,
 										 dbpool__run_note *note, PGresult **res);
 void dbpool__statements_note(dbpool_pool *pool, dbpool__slot *slot);
+dbpool__cache *dbpool__statement_cache(dbpool_pool *pool, dbpool__slot *slot);
+dbpool__statement *dbpool__statement_named(dbpool_pool *pool, const dbpool__cache *cache,
+										   const dbpool__statement_key *key);
+bool dbpool__statement_was_ours(dbpool_pool *pool, dbpool__slot *slot, const PGresult *res);
+
+/* ---- calls that use a lease's connection (exec.c) ---- */
+
+typedef struct dbpool__use
+{
+	dbpool_pool			   *pool;
+	dbpool__slot		   *slot; /* busy, so conn is ours */
+	PGconn				   *conn;
+	int64_t					deadline;
+	PGTransactionStatusType before;
+} dbpool__use;
+
+bool dbpool__params_good(const dbpool_params *params);
+int dbpool__use_begin(dbpool__use *use, dbpool_lease lease, int64_t deadline, dbpool_error *err);
+int dbpool__judge(const dbpool__use *use, dbpool__run_status status, const dbpool__run_note *note,
+				  PGresult **res, dbpool_error *err);
+void dbpool__use_end(dbpool__use *use, dbpool__run_status status, int code);
 
 /* resolve.c */
 int dbpool__ticket_fill(dbpool_lease lease, int64_t deadline, dbpool_ticket *ticket,
@@ -534,6 +558,12 @@ static inline int64_t
 dbpool__after(int64_t now, int64_t ns)
 {
 	return ns > INT64_MAX - now ? INT64_MAX : now + ns;
+}
+
+static inline bool
+dbpool__passed(int64_t deadline)
+{
+	return deadline != DBPOOL_DEADLINE_NONE && dbpool__now() >= deadline;
 }
 
 /* ---- errors (error.c) ---- */

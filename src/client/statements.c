@@ -34,6 +34,7 @@
 #define DEAD_MANY 8		/* the server is told about so many at once */
 #define DEAD_MOST 256	/* if it never can be, the session is reset at its release */
 #define LOST_MOST 3
+#define NAME_PREFIX "dbpool_%016llx_"
 
 /* The cache of a connection as it is now; NULL: it has none. */
 static dbpool__cache *
@@ -57,9 +58,9 @@ current_cache(dbpool_pool *pool, dbpool__slot *slot)
 	return cache;
 }
 
-/* As current_cache, for a statement that may be prepared. */
-static dbpool__cache *
-usable_cache(dbpool_pool *pool, dbpool__slot *slot)
+/* As current_cache, for a statement that may be prepared: a new one if there is none. */
+dbpool__cache *
+dbpool__statement_cache(dbpool_pool *pool, dbpool__slot *slot)
 {
 	const dbpool_config *config = &pool->config;
 
@@ -111,6 +112,22 @@ bury(dbpool__slot *slot, int64_t deadline, PGresult **res)
 	return status;
 }
 
+/* As dbpool__statement_new, with a name of its own. */
+dbpool__statement *
+dbpool__statement_named(dbpool_pool *pool, const dbpool__cache *cache,
+						const dbpool__statement_key *key)
+{
+	dbpool__statement *fresh = dbpool__statement_new(cache, key);
+	uint64_t		   number;
+
+	if (fresh == NULL)
+		return NULL;
+	number = atomic_fetch_add_explicit(&pool->statement_number, 1, memory_order_relaxed);
+	snprintf(fresh->name, sizeof(fresh->name), NAME_PREFIX "%llu",
+			 (unsigned long long) pool->statement_prefix, (unsigned long long) number);
+	return fresh;
+}
+
 /*
  * Have the server prepare a statement.  *entry is NULL if that cannot be (the statement
  * is then run as it is) or failed; *res is an error of the server if there is one.
@@ -119,17 +136,13 @@ static dbpool__run_status
 prepare(dbpool_pool *pool, dbpool__slot *slot, int64_t deadline, const dbpool__statement_key *key,
 		const dbpool_params *params, dbpool__statement **entry, PGresult **res)
 {
-	dbpool__statement *fresh = dbpool__statement_new(slot->cache, key);
+	dbpool__statement *fresh = dbpool__statement_named(pool, slot->cache, key);
 	dbpool__run_status status;
-	uint64_t		   number;
 
 	*res = NULL;
 	*entry = NULL;
 	if (fresh == NULL)
 		return RUN_OK;
-	number = atomic_fetch_add_explicit(&pool->statement_number, 1, memory_order_relaxed);
-	snprintf(fresh->name, sizeof(fresh->name), "dbpool_%016llx_%llu",
-			 (unsigned long long) pool->statement_prefix, (unsigned long long) number);
 	slot->session.own = true;
 	status = dbpool__run_prepare(slot->conn, deadline, fresh->name, key->sql, params, res);
 	slot->session.own = false;
@@ -146,17 +159,21 @@ prepare(dbpool_pool *pool, dbpool__slot *slot, int64_t deadline, const dbpool__s
 	return status;
 }
 
-/* Was this error of a named statement ours?  Then the cache is mended. */
-static bool
-was_ours(dbpool_pool *pool, dbpool__slot *slot, const dbpool__statement *entry, const PGresult *res)
+/*
+ * Was this error one of having prepared the statement?  Then the cache is mended.
+ */
+bool
+dbpool__statement_was_ours(dbpool_pool *pool, dbpool__slot *slot, const PGresult *res)
 {
+	char		prefix[STATEMENT_NAME_SIZE];
 	const char *sqlstate = PQresultErrorField(res, PG_DIAG_SQLSTATE);
 	const char *text = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
 	const char *function = PQresultErrorField(res, PG_DIAG_SOURCE_FUNCTION);
 
 	/* an error from within a function has a context, and may come after a commit */
-	if (sqlstate == NULL || PQresultErrorField(res, PG_DIAG_CONTEXT) != NULL)
+	if (slot->cache == NULL || sqlstate == NULL || PQresultErrorField(res, PG_DIAG_CONTEXT) != NULL)
 		return false;
+	snprintf(prefix, sizeof(prefix), NAME_PREFIX, (unsigned long long) pool->statement_prefix);
 	if (strcmp(sqlstate, "0A000") == 0 && function != NULL &&
 		strcmp(function, "RevalidateCachedQuery") == 0)
 	{
@@ -165,7 +182,7 @@ was_ours(dbpool_pool *pool, dbpool__slot *slot, const dbpool__statement *entry, 
 		(void) current_cache(pool, slot);
 		return true;
 	}
-	if (strcmp(sqlstate, "26000") == 0 && text != NULL && strstr(text, entry->name) != NULL)
+	if (strcmp(sqlstate, "26000") == 0 && text != NULL && strstr(text, prefix) != NULL)
 	{
 		atomic_fetch_add_explicit(&pool->statements_lost, 1, memory_order_relaxed);
 		dbpool__cache_forget(slot->cache);
@@ -200,7 +217,7 @@ dbpool__statement_run(dbpool_pool *pool, dbpool__slot *slot, int64_t deadline, c
 		slot->session.dirty = true;
 	/* what is left to do in a failed transaction needs no speed */
 	if (params != NULL && before != PQTRANS_INERROR)
-		cache = usable_cache(pool, slot);
+		cache = dbpool__statement_cache(pool, slot);
 	else
 		cache = NULL;
 	if (cache == NULL)
@@ -227,7 +244,7 @@ dbpool__statement_run(dbpool_pool *pool, dbpool__slot *slot, int64_t deadline, c
 			return dbpool__run(conn, -1, deadline, sql, params, res);
 		status = dbpool__run_prepared(conn, deadline, entry->name, params, res);
 		if (status != RUN_OK || PQresultStatus(*res) != PGRES_FATAL_ERROR ||
-			!was_ours(pool, slot, entry, *res))
+			!dbpool__statement_was_ours(pool, slot, *res))
 			return status;
 		if (before != PQTRANS_IDLE || again)
 		{

@@ -63,8 +63,8 @@ wait_status(int waited)
 }
 
 /* Push out what libpq has buffered, reading meanwhile so that neither side stalls. */
-static dbpool__run_status
-flush(PGconn *conn, int stop_fd, int64_t deadline)
+dbpool__run_status
+dbpool__flush(PGconn *conn, int stop_fd, int64_t deadline)
 {
 	for (;;)
 	{
@@ -97,28 +97,62 @@ says_less(const PGresult *next, const PGresult *before)
 		PQresultErrorField(before, PG_DIAG_SQLSTATE) != NULL;
 }
 
+/*
+ * Wait until PQgetResult does not block any more.  A result that keeps coming in has to
+ * end by the deadline, too, though there is always something to read.
+ */
+static dbpool__run_status
+await_result(PGconn *conn, int stop_fd, int64_t deadline)
+{
+	bool late = false;
+
+	while (PQisBusy(conn))
+	{
+		int waited;
+
+		if (late)
+			return RUN_TIMEOUT;
+		late = dbpool__passed(deadline);
+
+		if (PQstatus(conn) == CONNECTION_BAD || PQsocket(conn) < 0)
+			break;
+		waited = dbpool__wait_fd(PQsocket(conn), POLLIN, stop_fd, deadline);
+		if (waited != WAIT_READY)
+			return wait_status(waited);
+		/* on failure PQgetResult does not wait: it has the error */
+		if (PQconsumeInput(conn) == 0)
+			break;
+	}
+	return RUN_OK;
+}
+
+/*
+ * The next result; *res is NULL if there is none, or after RUN_TIMEOUT.  With RUN_LOST it
+ * may say why.
+ */
+dbpool__run_status
+dbpool__next_result(PGconn *conn, int64_t deadline, PGresult **res)
+{
+	dbpool__run_status status = await_result(conn, -1, deadline);
+
+	*res = status == RUN_OK ? PQgetResult(conn) : NULL;
+	if (status == RUN_OK && PQstatus(conn) == CONNECTION_BAD)
+		return RUN_LOST;
+	return status;
+}
+
 /* Read results to the end, keeping the last, as PQexec does. */
 static dbpool__run_status
 collect(PGconn *conn, int stop_fd, int64_t deadline, PGresult **res)
 {
 	for (;;)
 	{
-		PGresult	  *next;
-		ExecStatusType status;
+		PGresult		  *next;
+		ExecStatusType	   status;
+		dbpool__run_status waited = await_result(conn, stop_fd, deadline);
 
-		while (PQisBusy(conn))
-		{
-			int waited;
-
-			if (PQstatus(conn) == CONNECTION_BAD || PQsocket(conn) < 0)
-				break;
-			waited = dbpool__wait_fd(PQsocket(conn), POLLIN, stop_fd, deadline);
-			if (waited != WAIT_READY)
-				return wait_status(waited);
-			/* on failure PQgetResult does not wait: it has the error */
-			if (PQconsumeInput(conn) == 0)
-				break;
-		}
+		if (waited != RUN_OK)
+			return waited;
 		next = PQgetResult(conn);
 		if (next == NULL)
 			break;
@@ -169,7 +203,7 @@ run_end(PGconn *conn, int stop_fd, int64_t deadline, int sent, bool blocking, PG
 			(void) PQsetnonblocking(conn, 0);
 		return RUN_NOTSENT;
 	}
-	status = flush(conn, stop_fd, deadline);
+	status = dbpool__flush(conn, stop_fd, deadline);
 	if (status == RUN_OK || status == RUN_LOST)
 		status = collect(conn, stop_fd, deadline, res);
 	if (blocking && (status == RUN_OK || status == RUN_NOMEM))

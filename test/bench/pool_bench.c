@@ -10,7 +10,8 @@
  * write: with DBPOOL_TX_TRACK), zdb (libzdb; DSN is then its URL) or connect (a
  * connection for each query).
  * WORKLOAD is pair (acquire + release), select (PQexec of `select 1`) or prepared
- * (PQexecPrepared of it) or write (a transaction that inserts a row).  Prints
+ * (PQexecPrepared of it) write (a transaction that inserts a row) or batch (100 of prepared: one after the
+ * other, or by dbpool_pipeline).  Prints
  *
  *	operations failures seconds jain
  *
@@ -20,7 +21,7 @@
  * A failure is an operation for which no connection or no result was given; a
  * pool that answers NULL when it is empty fails, and is asked again at once.
  */
-#include <dbpool.h>
+#include <dbpool_data.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -51,7 +52,8 @@ typedef enum
 	PAIR,
 	SELECT,
 	PREPARED,
-	WRITE
+	WRITE,
+	BATCH
 } workload_kind;
 
 typedef struct worker
@@ -70,6 +72,7 @@ static dbpool_pool	*pool;
 static ConnectionPool_T zdb;
 #endif
 static atomic_bool	 stop;
+static _Thread_local bool in_batch; /* run_on calls itself for one statement */
 static atomic_bool	 prepared_on[MAX_FD]; /* by socket: the statement is there */
 static pthread_barrier_t begin;
 
@@ -101,11 +104,22 @@ connect_raw(void)
 
 #define INSERT_SQL "insert into bench values (1)"
 
+#define BATCH_SIZE 100
+
 static bool
 run_on(PGconn *conn)
 {
 	PGresult *result;
-	bool	  ok;
+	bool	  ok = true;
+
+	if (workload == BATCH && !in_batch)
+	{
+		in_batch = true;
+		for (int i = 0; i < BATCH_SIZE; i++)
+			ok &= run_on(conn);
+		in_batch = false;
+		return ok;
+	}
 
 	if (workload == WRITE)
 	{
@@ -116,7 +130,7 @@ run_on(PGconn *conn)
 		PQclear(result);
 		return ok;
 	}
-	if (workload == PREPARED)
+	if (workload >= PREPARED)
 	{
 		int fd = PQsocket(conn);
 
@@ -150,6 +164,22 @@ exec_on(dbpool_lease lease)
 }
 
 static bool
+batch_on(dbpool_lease lease)
+{
+	const char *sql[BATCH_SIZE];
+	PGresult   *results[BATCH_SIZE];
+
+	for (int i = 0; i < BATCH_SIZE; i++)
+		sql[i] = "select 1";
+	if (dbpool_pipeline(lease, DBPOOL_DEADLINE_DEFAULT, BATCH_SIZE, sql, NULL, results, NULL, NULL) !=
+		DBPOOL_OK)
+		return false;
+	for (int i = 0; i < BATCH_SIZE; i++)
+		PQclear(results[i]);
+	return true;
+}
+
+static bool
 write_by_dbpool(void)
 {
 	dbpool_session s = DBPOOL_SESSION_INIT;
@@ -179,6 +209,8 @@ by_dbpool(void)
 		return false;
 	if (side == EXEC)
 		ok = exec_on(lease);
+	else if (workload == BATCH)
+		ok = batch_on(lease);
 	else if (workload != PAIR)
 		ok = run_on(dbpool_conn(lease));
 	dbpool_release(&lease);
@@ -327,7 +359,7 @@ int
 main(int argc, char **argv)
 {
 	static const char *const sides[] = {"raw", "dbpool", "exec", "track", "zdb", "connect"};
-	static const char *const workloads[] = {"pair", "select", "prepared", "write"};
+	static const char *const workloads[] = {"pair", "select", "prepared", "write", "batch"};
 	pthread_attr_t	attr;
 	worker		   *workers;
 	int				threads;
@@ -342,7 +374,7 @@ main(int argc, char **argv)
 	if (argc != 7)
 		die("usage", "pool_bench SIDE WORKLOAD THREADS CONNECTIONS SECONDS DSN");
 	side = (side_kind) find(argv[1], sides, 6);
-	workload = (workload_kind) find(argv[2], workloads, 4);
+	workload = (workload_kind) find(argv[2], workloads, 5);
 	threads = number(argv[3], 1);
 	connections = number(argv[4], 1);
 	length = strtod(argv[5], NULL);
