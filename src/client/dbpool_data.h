@@ -1,6 +1,7 @@
 /*
  * dbpool_data.h
- *		Many statements in one round trip, and COPY, under deadlines like dbpool_exec.
+ *		Many statements in one round trip, COPY, and many rows in one statement, under
+ *		deadlines like dbpool_exec.
  */
 #ifndef DBPOOL_DATA_H
 #define DBPOOL_DATA_H
@@ -58,6 +59,45 @@ int dbpool_copy_in(dbpool_lease lease, int64_t deadline, const char *sql, dbpool
  */
 int dbpool_copy_out(dbpool_lease lease, int64_t deadline, const char *sql, dbpool_copy_sink sink,
 					void *arg, uint64_t *rows, dbpool_error *err);
+
+/*
+ * Rows of text: n * ncolumns values, one row after the other, a NULL is an SQL null.
+ * Table ("name" or "schema.name") and columns as the catalog has them; they are quoted here.
+ */
+typedef struct dbpool_rows
+{
+	size_t			   size; /* sizeof(dbpool_rows) */
+	const char		  *table;
+	int				   ncolumns;
+	const char *const *columns;
+	size_t			   n;
+	const char *const *values;
+} dbpool_rows;
+
+#define DBPOOL_ROWS_INIT {sizeof(dbpool_rows), NULL, 0, NULL, 0, NULL}
+
+#define DBPOOL_CONFLICT_ERROR 0
+#define DBPOOL_CONFLICT_NOTHING 1 /* rows that are there stay as they are */
+#define DBPOOL_CONFLICT_UPDATE 2  /* and these get the columns behind the key */
+
+/*
+ * Write all rows in one statement, so all or none; *n (may be NULL) is how many were
+ * written: found or changed in an update, inserted or updated in an insert.  The first
+ * nkey columns are the key, in a delete all: never NULL, and no key twice.  For an insert
+ * they are those of a unique index, with NOTHING nkey = 0 stands for any.
+ *
+ * Inserts with DBPOOL_CONFLICT_ERROR are COPY; the others are dbutil.bulk_* where the
+ * extension is installed and the role may use it, else arrays, after one round trip to
+ * learn which, and the types.  Errors: as dbpool_exec and dbpool_copy_in, and of
+ * dbutil.bulk_* (its documentation has them); EINVAL: arguments, a column that the
+ * table has not, or a client_encoding like SJIS or GBK.
+ */
+int dbpool_bulk_insert(dbpool_lease lease, int64_t deadline, const dbpool_rows *rows, int on_conflict,
+					   int nkey, uint64_t *n, dbpool_error *err);
+int dbpool_bulk_update(dbpool_lease lease, int64_t deadline, const dbpool_rows *rows, int nkey,
+					   uint64_t *n, dbpool_error *err);
+int dbpool_bulk_delete(dbpool_lease lease, int64_t deadline, const dbpool_rows *rows, uint64_t *n,
+					   dbpool_error *err);
 
 #pragma GCC visibility pop
 

@@ -9,54 +9,11 @@
  * usable.  That no row was written may have another reason (a trigger), so the key is
  * looked for before it is said to be there.
  */
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "dbpool_outcome.h"
 #include "internal.h"
-
-/* Append an identifier in quotes; returns the new end. */
-static char *
-quote(char *to, const char *name, size_t length)
-{
-	*to++ = '"';
-	for (size_t i = 0; i < length; i++)
-	{
-		if (name[i] == '"')
-			*to++ = '"';
-		*to++ = name[i];
-	}
-	*to++ = '"';
-	return to;
-}
-
-/*
- * `before`, the name of a table (perhaps with its schema) in quotes, `after`: to be freed.
- */
-static int
-statement(const char *before, const char *table, const char *after, char **sql, dbpool_error *err)
-{
-	const char *dot = strchr(table, '.');
-	const char *name = dot != NULL ? dot + 1 : table;
-	char	   *to;
-
-	if (name[0] == '\0' || dot == table)
-		return dbpool__fail(err, DBPOOL_EINVAL, DBPOOL_NOT_SENT, NULL,
-							"table must be \"name\" or \"schema.name\"");
-	*sql = malloc(strlen(before) + 2 * strlen(table) + strlen(after) + sizeof("\"\".\"\""));
-	if (*sql == NULL)
-		return dbpool__fail(err, DBPOOL_ENOMEM, DBPOOL_NOT_SENT, NULL, "out of memory");
-	to = stpcpy(*sql, before);
-	if (dot != NULL)
-	{
-		to = quote(to, table, (size_t) (dot - table));
-		*to++ = '.';
-	}
-	to = quote(to, name, strlen(name));
-	strcpy(to, after);
-	return DBPOOL_OK;
-}
+#include "text.h"
 
 /* Run a statement on the table with the key as its parameter; *n is its rows. */
 static int
@@ -66,14 +23,23 @@ run(dbpool_session *session, const char *before, const char *table, const char *
 	const char	 *values[] = {key};
 	dbpool_params params = {.size = sizeof(params), .n = 1, .values = values};
 	PGresult	 *res = NULL;
-	char		 *sql = NULL;
-	int			  code = statement(before, table, after, &sql, err);
+	dbpool__text  sql = {0};
+	int			  code;
 
-	if (code == DBPOOL_OK)
-		code = dbpool_exec(session->lease, session->deadline, sql, &params, &res, err);
+	dbpool__text_add(&sql, before);
+	if (!dbpool__text_table(&sql, table))
+		code = dbpool__fail(err, DBPOOL_EINVAL, DBPOOL_NOT_SENT, NULL,
+							"table must be \"name\" or \"schema.name\"");
+	else
+	{
+		dbpool__text_add(&sql, after);
+		code = sql.failed
+			? dbpool__fail(err, DBPOOL_ENOMEM, DBPOOL_NOT_SENT, NULL, "out of memory")
+			: dbpool_exec(session->lease, session->deadline, sql.data, &params, &res, err);
+	}
 	*n = code == DBPOOL_OK ? strtol(PQcmdTuples(res), NULL, 10) : 0;
 	PQclear(res);
-	free(sql);
+	dbpool__text_free(&sql);
 	return code;
 }
 

@@ -175,7 +175,7 @@ look_until(dbpool_pool *pool, const dbpool_ticket *ticket, int64_t deadline, int
 	for (;;)
 	{
 		dbpool_lease lease = DBPOOL_LEASE_INIT;
-		const char	*why;
+		const char	*why = "";
 		int64_t		 now;
 		bool		 lost;
 		int			 code = dbpool_acquire(pool, deadline, &lease, err);

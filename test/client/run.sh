@@ -13,7 +13,7 @@ for program in "$@"; do
 	cat "$out"
 	ok=$(grep -c '^ok ' "$out")
 	bad=$(grep -c '^not ok ' "$out")
-	plan=$(sed -n 's/^1\.\.\([0-9]*\)$/\1/p' "$out" | head -1)
+	plan=$(sed -n 's/^1\.\.\([0-9]*\)$/\1/p' "$out" | awk '{ n += $1 } END { print n + 0 }')
 	total=$((total + ok + bad))
 	failed=$((failed + bad))
 	if [ "$rc" -ne 0 ] || [ "$bad" -ne 0 ]; then status=1; fi

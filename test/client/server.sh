@@ -61,6 +61,8 @@ run()
 		autovacuum = off
 		log_connections = off
 	CONF
+	# where the extension is, if make check has built it
+	[ -z "${TEMP_CONFIG:-}" ] || cat "$TEMP_CONFIG" >> "$dir/data/postgresql.conf"
 	start "$dir" || { cat "$dir/log"; exit 2; }
 	DBPOOL_TEST_DIR=$dir DBPOOL_TEST_CTL=$0 DBPOOL_TEST_DSN="host=$dir port=5432 user=postgres dbname=postgres" "$@"
 }
