@@ -5,6 +5,7 @@
  *
  *		direct.c		the frame of a statement around rows: rights, triggers, end
  *		direct_leaf.c	the tables that rows go into: the target, or its partitions
+ *		direct_probe.c	ON CONFLICT DO NOTHING: what is in the way of a row
  *		direct_guard.c	batches that may have to be taken back and left to INSERT
  *		direct_refuse.c	what has to go by a statement from the start
  *
@@ -33,6 +34,8 @@ typedef struct DbuOrigin
 	bool		isnull;
 } DbuOrigin;
 
+typedef struct DbuProbes DbuProbes;
+
 /* A table that rows go into. */
 typedef struct DbuLeaf
 {
@@ -42,6 +45,7 @@ typedef struct DbuLeaf
 	TupleConversionMap *map;	/* from the target's columns, NULL: they are the same */
 	bool		routed;			/* a partition, so the row is known to belong there */
 	bool		generates;		/* has stored generated columns */
+	DbuProbes  *probes;			/* to look for conflicts; NULL: the executor does */
 	BulkInsertState bulk;		/* NULL: none at the moment */
 	TupleTableSlot **slots;		/* made as they are needed, each with a tuple of its own */
 	int			max_slots;
@@ -85,6 +89,19 @@ struct DbuDirect
 	int64		ord;			/* of the row that is looked at, 0: none */
 	const char *refused;		/* a partition cannot take rows: all of it has to be taken back */
 };
+
+/* direct_probe.c */
+extern DbuProbes *dbu_direct_open_probes(const DbuLeaf *leaf);
+typedef enum DbuInTheWay
+{
+	DBU_NOTHING,
+	DBU_SOMETHING,
+	DBU_UNDECIDED
+} DbuInTheWay;
+
+extern DbuInTheWay dbu_direct_probe(DbuProbes *probes, TupleTableSlot *row);
+extern void dbu_direct_forget_probes(DbuProbes *probes);
+extern void dbu_direct_close_probes(DbuProbes *probes);
 
 /* direct_leaf.c */
 extern void dbu_direct_open_leaves(DbuDirect *direct);

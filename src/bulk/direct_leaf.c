@@ -37,6 +37,8 @@ new_leaf(DbuDirect *direct, ResultRelInfo *relinfo)
 	leaf->rel = relinfo->ri_RelationDesc;
 	leaf->desc = CreateTupleDescCopy(RelationGetDescr(leaf->rel));
 	leaf->generates = leaf->rel->rd_att->constr != NULL && leaf->rel->rd_att->constr->has_generated_stored;
+	if (direct->nothing)
+		leaf->probes = dbu_direct_open_probes(leaf);
 	direct->leaves = lappend(direct->leaves, leaf);
 	return leaf;
 }
@@ -174,10 +176,15 @@ check_row(DbuDirect *direct, const DbuLeaf *leaf, TupleTableSlot *row)
 static bool
 may_go(DbuDirect *direct, DbuLeaf *leaf, TupleTableSlot *row)
 {
+	DbuInTheWay what = DBU_UNDECIDED;
 	ItemPointerData conflict;
 
 	row->tts_tableOid = RelationGetRelid(leaf->rel);
 	check_row(direct, leaf, row);
+	if (leaf->probes != NULL)
+		what = dbu_direct_probe(leaf->probes, row);
+	if (what != DBU_UNDECIDED)
+		return what == DBU_NOTHING;
 	return leaf->relinfo->ri_NumIndices == 0 ||
 		dbu_exec_check_index_constraints(leaf->relinfo, row, direct->estate, &conflict,
 										 leaf->relinfo->ri_onConflictArbiterIndexes);
@@ -302,6 +309,8 @@ dbu_direct_put(DbuDirect *direct)
 		table_multi_insert(leaf->rel, leaf->slots, leaf->nrows, direct->cid, 0, leaf->bulk);
 		MemoryContextSwitchTo(oldcxt);
 		leaf->nrows = 0;
+		if (leaf->probes != NULL)
+			dbu_direct_forget_probes(leaf->probes);
 	}
 	for (int i = 0; i < direct->nrows; i++)
 	{
@@ -325,7 +334,13 @@ dbu_direct_close_leaves(DbuDirect *direct)
 
 	give_back(direct);
 	foreach(lc, direct->leaves)
-		table_finish_bulk_insert(((DbuLeaf *) lfirst(lc))->rel, 0);
+	{
+		DbuLeaf    *leaf = lfirst(lc);
+
+		table_finish_bulk_insert(leaf->rel, 0);
+		if (leaf->probes != NULL)
+			dbu_direct_close_probes(leaf->probes);
+	}
 	if (direct->route != NULL)
 	{
 		ExecDropSingleTupleTableSlot(direct->routed);

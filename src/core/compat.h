@@ -191,6 +191,13 @@ typedef void RTEPermissionInfo;
 	ExecCheckIndexConstraints(relinfo, slot, estate, conflict, arbiters)
 #endif
 
+/* A scan of an index; what it takes can be measured from 18 on. */
+#if PG_VERSION_NUM >= 180000
+#define dbu_index_beginscan(table, index, snapshot, nkeys) index_beginscan(table, index, snapshot, NULL, nkeys, 0)
+#else
+#define dbu_index_beginscan(table, index, snapshot, nkeys) index_beginscan(table, index, snapshot, nkeys, 0)
+#endif
+
 /* Constraints may be declared and not enforced from 18 on. */
 #if PG_VERSION_NUM >= 180000
 #define dbu_check_is_enforced(check) ((check)->ccenforced)
