@@ -21,6 +21,7 @@
  *		visibility	Nothing that runs between two rows may look at the table, since
  *				rows before it may still be waiting: volatile defaults and
  *				checks are refused, BEFORE triggers as well.
+ *		counted	Those who count statements are told of a nested one.
  *		rights	The same check of privileges, with its hook, for the same columns.
  *
  * With ON CONFLICT DO NOTHING what may be in a row's way is looked for before
@@ -229,6 +230,7 @@ dbu_bulk_direct_begin(DbuBulkCall *call, DbuShape *shape, List *arbiters)
 	find_origins(direct, call, shape);
 	dbu_direct_open_leaves(direct);
 
+	dbu_write_begin(&direct->write, CMD_INSERT, RelationGetRelid(rel));
 	AfterTriggerBeginQuery();
 	ExecBSInsertTriggers(estate, direct->relinfo);
 	call->direct_batches++;
@@ -277,6 +279,8 @@ dbu_bulk_direct_end(DbuDirect *direct)
 	inserted = direct->inserted;
 	ExecASInsertTriggers(estate, direct->relinfo, NULL);
 	AfterTriggerEndQuery(estate);
+	dbu_write_end(&direct->write,
+				  direct->write.wanted != 0 ? dbu_bulk_insert_sql(direct->call, direct->shape) : NULL, inserted);
 
 	dbu_direct_close_leaves(direct);
 	ExecResetTupleTable(estate->es_tupleTable, false);

@@ -15,6 +15,7 @@
 #define DBU_BULK_DIRECT_H
 
 #include "bulk/bulk.h"
+#include "core/write.h"
 
 #include "access/heapam.h"
 #include "executor/execPartition.h"
@@ -68,6 +69,7 @@ struct DbuDirect
 	EState	   *estate;
 	ResultRelInfo *relinfo;		/* of the target */
 	CommandId	cid;
+	DbuWrite	write;			/* for those who count statements */
 	TupleDesc	desc;			/* the target's */
 	DbuOrigin  *origins;		/* by attribute */
 	ExprContext *defaults;		/* values of a row's defaults */

@@ -51,7 +51,9 @@ typedef struct DbuStatement
 	int			nesting;		/* 0: sent by the client */
 	Oid			user;			/* who ran it when it began; the current user
 								 * may be another one by its end */
-	QueryDesc  *query_desc;		/* NULL for utility statements and in planning */
+	QueryDesc  *query_desc;		/* NULL for utility statements, in planning, and
+								 * for what is no statement but counts as one */
+	Oid			target;			/* then: the table that it writes; see write.c */
 
 	/* set for stmt_end only */
 	bool		planned;		/* planned for this execution, and timed (plan_times) */

@@ -407,6 +407,8 @@ dbu_track_stmt_end(const DbuStatement *stmt)
 		count_statement(stmt);
 	if (stmt->query_desc != NULL)
 		dbu_watch_stmt_end(stmt);
+	else if (OidIsValid(stmt->target))
+		dbu_watch_write_end(stmt);
 }
 
 /* Count errors of a statement; source as for lock_entry. */

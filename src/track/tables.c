@@ -208,18 +208,18 @@ operation_on(const PlannedStmt *stmt, AclMode perms, bool target)
 }
 
 static void
-find_name(FoundTable *found, const RangeTblEntry *rte)
+find_name(FoundTable *found)
 {
-	Oid			namespace = get_rel_namespace(rte->relid);
+	Oid			namespace = get_rel_namespace(found->relid);
 	char	   *schema = get_namespace_name(namespace);
-	char	   *name = get_rel_name(rte->relid);
+	char	   *name = get_rel_name(found->relid);
 
 	found->temporary = isAnyTempNamespace(namespace);
 	/* what was dropped in the meantime has no name any more */
 	if (schema != NULL && name != NULL)
 		snprintf(found->name, NAME_SIZE, "%s.%s", schema, name);
 	else
-		snprintf(found->name, NAME_SIZE, "%u", rte->relid);
+		snprintf(found->name, NAME_SIZE, "%u", found->relid);
 }
 
 /* How many there are; those beyond MAX_TABLES are not written to found. */
@@ -259,7 +259,7 @@ find_tables(const PlannedStmt *stmt, FoundTable *found)
 		{
 			found[n].relid = rte->relid;
 			found[n].operation = operation;
-			find_name(&found[n], rte);
+			find_name(&found[n]);
 		}
 		n++;
 	}
@@ -342,6 +342,23 @@ dbu_tables_note(const PlanKey *key, uint64 key_hash, const PlannedStmt *stmt)
 	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
 	if (!is_noted(set, hash))
 		add_statement(set, hash, key, found, n);
+	LWLockRelease(&shared->lock);
+}
+
+/* The same for what has no plan, but writes one table. */
+void
+dbu_tables_note_target(const PlanKey *key, uint64 key_hash, Oid target, CmdType operation)
+{
+	uint64		hash = key_hash | 1;
+	int			set = dbu_plan_key_place(hash >> 32, nsets());
+	FoundTable	found = {.relid = target,.operation = operation};
+
+	if (is_noted(set, hash))
+		return;
+	find_name(&found);
+	LWLockAcquire(&shared->lock, LW_EXCLUSIVE);
+	if (!is_noted(set, hash))
+		add_statement(set, hash, key, &found, 1);
 	LWLockRelease(&shared->lock);
 }
 

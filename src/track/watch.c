@@ -119,6 +119,15 @@ dbu_watch_stmt_end(const DbuStatement *stmt)
 		dbu_slow_plans_record(stmt, &key, plan_id);
 }
 
+/* The same for a write that has no plan (see core/write.c). */
+void
+dbu_watch_write_end(const DbuStatement *stmt)
+{
+	PlanKey		key = {stmt->query_id, MyDatabaseId, stmt->user};
+
+	dbu_tables_note_target(&key, dbu_plan_key_hash(&key), stmt->target, stmt->operation);
+}
+
 /* ---------- readers ---------- */
 
 /*

@@ -49,6 +49,7 @@ typedef struct DbuWatchPart
 /* watch.c */
 extern void dbu_watch_client(int32 service, Oid user);
 extern void dbu_watch_stmt_end(const DbuStatement *stmt);
+extern void dbu_watch_write_end(const DbuStatement *stmt);
 extern Datum dbu_watch_text(char *text, int encoding);
 
 /* plan_id.c */
@@ -184,6 +185,7 @@ extern bool dbu_sessions_read(int number, DbuSession *session);
 /* tables.c */
 extern const DbuWatchPart dbu_tables_part;
 extern void dbu_tables_note(const PlanKey *key, uint64 hash, const PlannedStmt *stmt);
+extern void dbu_tables_note_target(const PlanKey *key, uint64 key_hash, Oid target, CmdType operation);
 extern void dbu_tables_reset(void);
 
 /* waits.c */
