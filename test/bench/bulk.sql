@@ -9,17 +9,22 @@ SELECT i, i % 1000, 'name ' || i, md5(i::text), i / 7.0, timestamptz '2025-01-01
 	   i % 2 = 0, jsonb_build_object('i', i)
 FROM generate_series(1, :n) AS i;
 -- input as a client binds it, 100,000 rows a call; stored as it is, so that nothing is decompressed while the clock runs
-CREATE UNLOGGED TABLE input (part integer, composites target[], json jsonb, id bigint[], k integer[], a text[], b text[], n numeric[],
+CREATE UNLOGGED TABLE input (bad numeric DEFAULT 0, part integer, composites target[], json jsonb, id bigint[], k integer[], a text[], b text[], n numeric[],
 	at timestamptz[], f boolean[], j jsonb[]);
 DO $$ BEGIN
 	EXECUTE (SELECT 'ALTER TABLE input ' || string_agg(format('ALTER %I SET STORAGE EXTERNAL', attname), ', ')
-		FROM pg_attribute WHERE attrelid = 'input'::regclass AND attnum > 1);
+		FROM pg_attribute WHERE attrelid = 'input'::regclass AND attnum > 2);
 END $$;
-INSERT INTO input
+INSERT INTO input (part, composites, json, id, k, a, b, n, at, f, j)
 SELECT (id - 1) / 100000, array_agg(s::target ORDER BY id), jsonb_agg(s ORDER BY id), array_agg(id ORDER BY id), array_agg(k ORDER BY id),
 	   array_agg(a ORDER BY id), array_agg(b ORDER BY id), array_agg(n ORDER BY id), array_agg(at ORDER BY id), array_agg(f ORDER BY id),
 	   array_agg(j ORDER BY id)
 FROM (SELECT ROW(source.*)::target AS s, source.* FROM source) AS source GROUP BY 1;
+
+-- the first of them once more, with a share of rows that a constraint refuses (in percent)
+INSERT INTO input (bad, part, composites)
+SELECT bad, 0, array_agg(CASE WHEN id % (100 / bad)::integer = 0 THEN ROW(id, -1, a, b, n, at, f, j)::target ELSE ROW(source.*)::target END ORDER BY id)
+FROM source, unnest('{0.1,1,10}'::numeric[]) AS bad WHERE id <= 100000 GROUP BY bad;
 
 CREATE UNLOGGED TABLE keep (id integer, v integer, pad text);
 INSERT INTO keep SELECT i, i, md5(i::text) || 'some forty bytes more of payload in here' FROM generate_series(1, :n) AS i;
@@ -43,6 +48,10 @@ INSERT INTO ways (grp, way, statement) VALUES
 	('nothing', 'bulk_insert, on_conflict nothing', 'SELECT FROM dbutil.bulk_insert(''target'', $1, on_conflict => ''nothing'')'),
 	('upsert', 'INSERT SELECT unnest ON CONFLICT DO UPDATE', 'INSERT INTO target SELECT (r).* FROM (SELECT unnest($1) AS r OFFSET 0) AS s ON CONFLICT (id) DO UPDATE SET k = excluded.k, a = excluded.a, b = excluded.b, n = excluded.n, at = excluded.at, f = excluded.f, j = excluded.j'),
 	('upsert', 'bulk_insert, on_conflict update', 'SELECT FROM dbutil.bulk_insert(''target'', $1, on_conflict => ''update'')');
+INSERT INTO ways (grp, way, statement) VALUES
+	('reject', 'bulk_insert, no bad rows', 'SELECT FROM dbutil.bulk_insert(''target'', $1)'),
+	('reject', 'bulk_insert, on_error reject', 'SELECT FROM dbutil.bulk_insert(''target'', $1, on_error => ''reject'')'),
+	('reject', 'loop in plpgsql, EXCEPTION for each row', 'SELECT FROM insert_each($1)');
 INSERT INTO ways (grp, way, statement, size) VALUES
 	('update', 'join with unnest, by 10,000', 'UPDATE big SET v = u.v FROM unnest($2, $3) AS u(id, v) WHERE big.id = u.id', 10000),
 	('update', 'join with unnest, in one', 'UPDATE big SET v = u.v FROM unnest($2, $3) AS u(id, v) WHERE big.id = u.id', 100000000),
@@ -65,6 +74,21 @@ INSERT INTO ways (grp, way, statement, size) VALUES
 -- nanoseconds of CPU that this backend has had
 CREATE FUNCTION cpu() RETURNS bigint LANGUAGE sql AS $$ SELECT split_part(pg_read_file('/proc/self/schedstat'), ' ', 1)::bigint $$;
 
+CREATE FUNCTION insert_each(rows target[]) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+	r target;
+	refused bigint := 0;
+BEGIN
+	FOREACH r IN ARRAY rows LOOP
+		BEGIN
+			INSERT INTO target SELECT (r).*;
+		EXCEPTION WHEN OTHERS THEN
+			refused := refused + 1;
+		END;
+	END LOOP;
+	RETURN refused;
+END $$;
+
 CREATE PROCEDURE prepare_target(grp text, duplicates numeric) LANGUAGE plpgsql AS $$
 BEGIN
 	IF grp IN ('update', 'delete') THEN
@@ -73,12 +97,13 @@ BEGIN
 		INSERT INTO big TABLE keep;
 	ELSE
 		TRUNCATE target;
-		INSERT INTO target SELECT * FROM source WHERE duplicates > 0 AND id % (100 / duplicates)::integer = 0;
+		DELETE FROM dbutil.bulk_rejects;
+		INSERT INTO target SELECT * FROM source WHERE grp <> 'reject' AND duplicates > 0 AND id % (100 / duplicates)::integer = 0;
 	END IF;
 END $$;
 
--- seconds of CPU, bytes of WAL, and statements of a way that runs in the server
-CREATE FUNCTION run(way ways, file text, OUT seconds numeric, OUT wal bigint, OUT statements bigint) LANGUAGE plpgsql AS $$
+-- seconds of CPU, bytes of WAL, and statements of a way that runs in the server; share: of bad rows
+CREATE FUNCTION run(way ways, file text, share numeric, OUT seconds numeric, OUT wal bigint, OUT statements bigint) LANGUAGE plpgsql AS $$
 DECLARE
 	c target[]; js jsonb; id bigint[]; k integer[]; a text[]; b text[]; n numeric[]; at timestamptz[]; f boolean[]; j jsonb[];
 	rows change[]; ids integer[]; vs integer[]; some_rows change[]; some_ids integer[]; some_vs integer[];
@@ -94,8 +119,9 @@ BEGIN
 		spent := cpu() - began;
 		statements := 1;
 	ELSIF way.size IS NULL THEN
-		FOR i IN SELECT part FROM input ORDER BY part LOOP
-			SELECT composites, json, x.id, x.k, x.a, x.b, x.n, x.at, x.f, x.j INTO c, js, id, k, a, b, n, at, f, j FROM input AS x WHERE part = i;
+		share := CASE WHEN way.grp = 'reject' AND way.way !~ 'no bad' THEN share ELSE 0 END;
+		FOR i IN SELECT part FROM input AS x WHERE x.bad = share AND (way.grp <> 'reject' OR part = 0) ORDER BY part LOOP
+			SELECT composites, json, x.id, x.k, x.a, x.b, x.n, x.at, x.f, x.j INTO c, js, id, k, a, b, n, at, f, j FROM input AS x WHERE part = i AND x.bad = share;
 			began := cpu();
 			EXECUTE way.statement USING c, js, id, k, a, b, n, at, f, j;
 			spent := spent + cpu() - began;
