@@ -166,6 +166,23 @@ SET dbutil.bulk_route = spi;
 SELECT path, inserted, conflicts FROM dbutil.bulk_insert('keyed', '[{"id": 1}]', on_conflict => 'nothing');
 RESET dbutil.bulk_route;
 
+-- what is in the way is looked for along the keys, given in their order or not, as far as that pays
+CREATE COLLATION backwards (provider = icu, locale = 'und-u-kr-latn-digit', deterministic = true);
+CREATE TABLE named (name text COLLATE backwards PRIMARY KEY, n int, other text COLLATE "C" UNIQUE, hidden int UNIQUE);
+INSERT INTO named (name, n, other) SELECT md5(g::text), g, 'o' || g FROM generate_series(1, 9000) g WHERE g % 3 = 0;
+CREATE TYPE name_and_number AS (name text, n int, other text);
+SELECT same($$bulk_insert('named', (SELECT array_agg(ROW(md5(g::text), 0, NULL)::name_and_number ORDER BY md5(g::text) COLLATE bulk_direct_test.backwards) FROM generate_series(1, 9000, $$ || step || $$) g),
+	columns => '{name,n}', on_conflict => 'nothing', chunk_rows => $$ || chunk || $$)$$, 'SELECT concat_ws($$ $$, count(*), sum(n), md5(string_agg(name, $$.$$ ORDER BY name COLLATE "C"))) FROM named')
+FROM (VALUES (1, 9000), (1, 1000), (2, 4000), (7, 1000), (500, 100)) AS v(step, chunk);
+SELECT same($$bulk_insert('named', (SELECT array_agg(ROW(md5(g::text), 0, NULL)::name_and_number ORDER BY g) FROM generate_series(1, 9000, $$ || step || $$) g), columns => '{name,n}', on_conflict => 'nothing', conflict_columns => '{name}')$$,
+	'SELECT concat_ws($$ $$, count(*), sum(n), md5(string_agg(name, $$.$$ ORDER BY name COLLATE "C"))) FROM named')
+FROM (VALUES (1), (5)) AS v(step);
+SELECT same($$bulk_insert('named', (SELECT array_agg(ROW('x' || g, 0, 'o' || g * 2 % 9000)::name_and_number ORDER BY g) FROM generate_series(1, 4000) g), columns => '{name,n,other}', on_conflict => 'nothing')$$,
+	'SELECT concat_ws($$ $$, count(*), sum(n), md5(string_agg(name, $$.$$ ORDER BY name COLLATE "C"))) FROM named');
+-- rows whose keys are in order need not be sorted; one that is there twice, or null, is found all the same
+SELECT FROM dbutil.bulk_insert('named', ARRAY[ROW('a', 1, NULL), ROW('b', 1, NULL), ROW('b', 2, NULL)]::name_and_number[], columns => '{name,n}', on_conflict => 'nothing');
+SELECT FROM dbutil.bulk_insert('named', ARRAY[ROW('a', 1, NULL), ROW(NULL, 1, NULL)]::name_and_number[], columns => '{name,n}', on_conflict => 'nothing');
+
 -- ON CONFLICT with a target: another unique index is not looked at, and its violation an error
 CREATE TABLE aimed (id int PRIMARY KEY, u int UNIQUE, x int4range, CONSTRAINT apart EXCLUDE USING gist (x WITH &&));
 CREATE UNIQUE INDEX ON aimed ((u % 100)) WHERE u > 1000;

@@ -336,6 +336,8 @@ struct DbuSource
 	bool		(*next) (DbuSource *source, DbuRow *row);
 	/* the row that could not be read, as jsonb; may find row->position */
 	Datum		(*describe) (DbuSource *source, DbuRow *row);
+	/* do the rows come in the order of the key, each key once?  NULL: that cannot be asked */
+	bool		(*in_order) (DbuSource *source);
 	bool		all_or_nothing; /* cannot be read on behind an error */
 	DbuTuples  *tuples;			/* what it reads, if that is a query */
 	ArrayType  *values;			/* the keys to delete, if they are just that; or NULL */

@@ -7,14 +7,15 @@
  * The executor's own check begins and ends a scan of each index for each row.
  * Here one scan of an index serves all rows, and a look tells more than about
  * one of them: if the first key from 7 on is 20, then nothing is in the way of 8
- * to 19 either.  So rows that come in the order of their keys are looked for
- * about once for each row that is there already.
+ * to 19 either.  For rows that come in the order of their keys the scan goes on
+ * from key to key.  A new start reads a whole page of the index, which is more
+ * than the executor's check does: where it takes many of them this is given up.
  *
  * A row counts as there that any transaction has written that was not undone,
  * as in the executor's check.  Where that transaction has not ended yet the
- * executor's check decides, since it waits for it.  Rows
- * that come between the keys after the look are as those that come after the
- * executor's: unique violations, after which the batch is begun again.
+ * executor's check decides, since it waits for it.  Rows that come between the
+ * keys after the look are as those that come after the executor's: unique
+ * violations, after which the batch is begun again.
  *
  * This is done where all indexes that matter have one column, in ascending
  * order, and hold all rows.
@@ -41,18 +42,30 @@ typedef struct Probe
 	int16		length;
 	Oid			collation;
 	FmgrInfo   *compare;
-	RegProcedure from;			/* the operator >= */
 	IndexScanDesc scan;
-	bool		known;			/* no key is there from low on ... */
-	bool		endless;
+	ScanKeyData first;			/* where it started: a value of our own */
+	bool		known;			/* the scan stands at high, and no key is there from low on ... */
+	bool		low_taken;		/* ... but this itself ... */
 	Datum		low;
+	bool		endless;
 	Datum		high;			/* ... until this one, unless it is endless */
+	bool		open;			/* whose transaction has not ended */
+	int64		rows;			/* looked for */
+	int64		starts;			/* of the scan */
 } Probe;
+
+/* Keys that the scan passes on its way before it rather starts anew. */
+#define MAX_STEPS 4
+
+/* After so many starts it is judged whether they are too many. */
+#define SOME_STARTS 64
+#define FEW_ROWS 4				/* for each of them */
 
 struct DbuProbes
 {
 	SnapshotData snapshot;
 	TupleTableSlot *there;		/* the row found */
+	bool		given_up;
 	int			n;
 	Probe		probes[FLEXIBLE_ARRAY_MEMBER];
 };
@@ -89,7 +102,9 @@ open_probe(DbuProbes *probes, Relation table, Relation index, const IndexInfo *i
 	probe->length = att->attlen;
 	probe->collation = index->rd_indcollation[0];
 	probe->compare = index_getprocinfo(index, 1, BTORDER_PROC);
-	probe->from = get_opcode(get_opfamily_member(index->rd_opfamily[0], type, type, BTGreaterEqualStrategyNumber));
+	ScanKeyEntryInitialize(&probe->first, 0, 1, BTGreaterEqualStrategyNumber, InvalidOid, probe->collation,
+						   get_opcode(get_opfamily_member(index->rd_opfamily[0], type, type, BTGreaterEqualStrategyNumber)),
+						   (Datum) 0);
 	probe->scan = dbu_index_beginscan(table, index, &probes->snapshot, 1);
 }
 
@@ -120,12 +135,16 @@ dbu_direct_open_probes(const DbuLeaf *leaf)
 	return probes;
 }
 
-/* Rows have come into the indexes: what is known of gaps is out of date. */
+/* Rows have come into the indexes: what is known of gaps is out of date.  No page stays pinned. */
 void
 dbu_direct_forget_probes(DbuProbes *probes)
 {
 	for (int i = 0; i < probes->n; i++)
+	{
+		if (probes->probes[i].known)
+			index_rescan(probes->probes[i].scan, &probes->probes[i].first, 1, NULL, 0);
 		probes->probes[i].known = false;
+	}
 }
 
 void
@@ -150,51 +169,75 @@ keep(const Probe *probe, Datum *place, Datum value)
 	*place = datumCopy(value, probe->by_value, probe->length);
 }
 
-/* Look for the first key from this one on. */
+/* The next key that is there. */
 static void
-look(DbuProbes *probes, Probe *probe, Datum key)
+step(DbuProbes *probes, Probe *probe)
 {
-	ScanKeyData from;
 	bool		isnull;
 
-	ScanKeyEntryInitialize(&from, 0, 1, BTGreaterEqualStrategyNumber, InvalidOid, probe->collation, probe->from, key);
-	index_rescan(probe->scan, &from, 1, NULL, 0);
-	probe->known = true;
-	keep(probe, &probe->low, key);
 	probe->endless = !index_getnext_slot(probe->scan, ForwardScanDirection, probes->there);
-	if (!probe->endless)
-		keep(probe, &probe->high, slot_getattr(probes->there, probe->attnum, &isnull));
+	if (probe->endless)
+		return;
+	keep(probe, &probe->high, slot_getattr(probes->there, probe->attnum, &isnull));
+	probe->open = TransactionIdIsValid(probes->snapshot.xmin) || TransactionIdIsValid(probes->snapshot.xmax);
 	ExecClearTuple(probes->there);
-	/* no page stays pinned */
-	index_rescan(probe->scan, &from, 1, NULL, 0);
+}
+
+/* Start at a key: which is the first one from it on? */
+static void
+start(DbuProbes *probes, Probe *probe, Datum key)
+{
+	keep(probe, &probe->first.sk_argument, key);
+	index_rescan(probe->scan, &probe->first, 1, NULL, 0);
+	probe->starts++;
+	probe->known = true;
+	probe->low_taken = false;
+	keep(probe, &probe->low, key);
+	step(probes, probe);
 }
 
 static bool
-is_in_gap(const Probe *probe, Datum key)
+is_behind_low(const Probe *probe, Datum key)
 {
-	return probe->known && !is_less(probe, key, probe->low) &&
-		(probe->endless || is_less(probe, key, probe->high));
+	return probe->low_taken ? is_less(probe, probe->low, key) : !is_less(probe, key, probe->low);
+}
+
+/* Have the scan stand at the first key from this one on; true: that is another one. */
+static bool
+is_in_gap(DbuProbes *probes, Probe *probe, Datum key)
+{
+	if (!probe->known || !is_behind_low(probe, key))
+		start(probes, probe, key);
+	for (int i = 0; !probe->endless && is_less(probe, probe->high, key); i++)
+	{
+		if (i == MAX_STEPS)
+			start(probes, probe, key);
+		else
+		{
+			keep(probe, &probe->low, probe->high);
+			probe->low_taken = true;
+			step(probes, probe);
+		}
+	}
+	return probe->endless || is_less(probe, key, probe->high);
 }
 
 /* Is there something in the way of the row?  In the query's context. */
 DbuInTheWay
 dbu_direct_probe(DbuProbes *probes, TupleTableSlot *row)
 {
-	for (int i = 0; i < probes->n; i++)
+	for (int i = 0; i < probes->n && !probes->given_up; i++)
 	{
 		Probe	   *probe = &probes->probes[i];
 		bool		isnull;
 		Datum		key = slot_getattr(row, probe->attnum, &isnull);
 
-		if (isnull || is_in_gap(probe, key))
+		if (isnull)
 			continue;
-		look(probes, probe, key);
-		if (is_in_gap(probe, key))
-			continue;
-		/* the row there may yet be undone, or its deletion be committed */
-		if (TransactionIdIsValid(probes->snapshot.xmin) || TransactionIdIsValid(probes->snapshot.xmax))
-			return DBU_UNDECIDED;
-		return DBU_SOMETHING;
+		probe->rows++;
+		if (!is_in_gap(probes, probe, key))
+			return probe->open ? DBU_UNDECIDED : DBU_SOMETHING;
+		probes->given_up |= probe->starts > SOME_STARTS && probe->rows < probe->starts * FEW_ROWS;
 	}
-	return DBU_NOTHING;
+	return probes->given_up ? DBU_UNDECIDED : DBU_NOTHING;
 }

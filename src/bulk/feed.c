@@ -477,7 +477,7 @@ dbu_bulk_feed(DbuBulkCall *call, DbuSource *source,
 			feed.slice_limit = dbu_bulk_slice_limit(call);
 			feed.unite = dbu_bulk_unites(call);
 			feed.streams = may_stream(&feed, source);
-			if (sorts(call))
+			if (sorts(call) && !(source->in_order != NULL && source->in_order(source)))
 				sort = begin_sort(&feed);
 			slot = MakeSingleTupleTableSlot(call->desc, &TTSOpsVirtual);
 			nattrs = call->desc->natts;

@@ -16,6 +16,7 @@
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
@@ -26,6 +27,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
+#include "utils/sortsupport.h"
 #include "utils/typcache.h"
 
 /* How the value of one column comes from a field. */
@@ -41,6 +43,7 @@ typedef struct Conversion
 typedef struct ArraySource
 {
 	DbuSource	pub;
+	ArrayType  *array;			/* NULL: rows of a query */
 	ArrayIterator iterator;
 	bool		plain;			/* elements are values, not rows */
 	bool		by_position;	/* record[] */
@@ -290,6 +293,51 @@ next_element(DbuSource *pub, DbuRow *row)
 	return true;
 }
 
+/* The rows of an array, all of them before the first is handed out: a look at them is cheaper than to sort them. */
+static bool
+rows_in_order(DbuSource *pub)
+{
+	ArraySource *source = (ArraySource *) pub;
+	const DbuKey *key = pub->call->key;
+	int			position = key->positions[0];
+	SortSupportData sort = {.ssup_cxt = CurrentMemoryContext};
+	ArrayIterator iterator;
+	Datum		element;
+	Datum		before = (Datum) 0;
+	bool		isnull;
+	bool		first = true;
+	bool		result = true;
+
+	if (key->ncolumns > 1 || source->plain || source->conversions[position].cast != NULL ||
+		source->conversions[position].parse)
+		return false;
+	sort.ssup_collation = pub->call->feed[position].collation;
+	PrepareSortSupportFromOrderingOp(key->less[0], &sort);
+	iterator = array_create_iterator(source->array, 0, NULL);
+	while (result && array_iterate(iterator, &element, &isnull))
+	{
+		HeapTupleData tuple;
+		Datum		value;
+
+		CHECK_FOR_INTERRUPTS();
+		if (isnull || VARATT_IS_EXTENDED(DatumGetPointer(element)))
+			result = false;
+		else
+		{
+			tuple.t_data = (HeapTupleHeader) DatumGetPointer(element);
+			tuple.t_len = HeapTupleHeaderGetDatumLength(tuple.t_data);
+			ItemPointerSetInvalid(&tuple.t_self);
+			tuple.t_tableOid = InvalidOid;
+			value = heap_getattr(&tuple, source->conversions[position].field + 1, source->desc, &isnull);
+			result = !isnull && (first || ApplySortComparator(before, false, value, false, &sort) < 0);
+			before = value;
+			first = false;
+		}
+	}
+	array_free_iterator(iterator);
+	return result;
+}
+
 /* The element as it was given: its fields by name, or the value of its column. */
 static Datum
 describe_element(DbuSource *pub, DbuRow *row)
@@ -378,6 +426,7 @@ dbu_bulk_rows_open(DbuBulkCall *call, Datum rows)
 	source->pub.describe = describe_element;
 	source->element_type = element;
 	call->rows_expected = ArrayGetNItems(ARR_NDIM(array), ARR_DIMS(array));
+	source->array = array;
 	source->iterator = array_create_iterator(array, 0, NULL);
 	source->econtext = CreateStandaloneExprContext();
 
@@ -399,6 +448,7 @@ dbu_bulk_rows_open(DbuBulkCall *call, Datum rows)
 		source->desc = lookup_rowtype_tupdesc_copy(base, -1);
 		dbu_bulk_columns_choose(call, source->desc, false);
 		prepare_conversions(source);
+		source->pub.in_order = rows_in_order;
 	}
 	return &source->pub;
 }
