@@ -461,6 +461,7 @@ service_file_and_password_file_count(void **state)
 	char *text;
 
 	(void) state;
+	admin_int("drop role if exists pwuser");
 	admin_int("create role pwuser login password 'open sesame'");
 	snprintf(path, sizeof(path), "%s/services", folder);
 	snprintf(content, sizeof(content), "[ledger]\nhost=%s\nport=5432\nuser=pwuser\ndbname=postgres\n",
