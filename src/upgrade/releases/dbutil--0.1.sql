@@ -2426,23 +2426,42 @@ BEGIN
 			ORDER BY i.indexrelid LIMIT 1), false
 	FROM keyless AS k
 	CROSS JOIN LATERAL (
-		WITH RECURSIVE part(oid) AS (
-			SELECT k.oid
-			UNION ALL
-			SELECT h.inhrelid FROM part AS p JOIN pg_inherits AS h ON h.inhparent = p.oid WHERE k.relkind = 'p'
-		)
-		SELECT coalesce(sum(pg_stat_get_tuples_updated(p.oid) + pg_stat_get_tuples_deleted(p.oid)), 0)
-		FROM part AS p) AS s(changed);
+		SELECT CASE WHEN k.relkind = 'r' THEN pg_stat_get_tuples_updated(k.oid) + pg_stat_get_tuples_deleted(k.oid)
+			   ELSE (
+				WITH RECURSIVE part(oid) AS (
+					SELECT k.oid
+					UNION ALL
+					SELECT h.inhrelid FROM part AS p JOIN pg_inherits AS h ON h.inhparent = p.oid
+				)
+				SELECT sum(pg_stat_get_tuples_updated(p.oid) + pg_stat_get_tuples_deleted(p.oid)) FROM part AS p) END) AS s(changed);
 
 	-- Served by: an index whose leading columns are the key's, in any order,
-	-- whole, or partial for nothing but NULLs (which no look-up asks for).
+	-- whole, or partial for nothing but NULLs (which no look-up asks for).  Most
+	-- keys are: names are looked up for the others only.
 	RETURN QUERY
+	WITH unserved AS MATERIALIZED (
+		SELECT k.conname, k.conrelid, k.confrelid, k.conkey
+		FROM pg_constraint AS k
+		WHERE k.contype = 'f' AND k.conparentid = 0
+		  AND (server_version < 180000 OR (to_jsonb(k) ->> 'conenforced')::boolean)
+		  AND NOT EXISTS (
+			SELECT FROM pg_index AS i
+			JOIN pg_class AS x ON x.oid = i.indexrelid
+			JOIN pg_am AS m ON m.oid = x.relam
+			WHERE i.indrelid = k.conrelid AND i.indisvalid AND i.indnkeyatts >= cardinality(k.conkey)
+			  AND m.amname IN ('btree', 'hash')
+			  AND (i.indkey::int2[])[0:cardinality(k.conkey) - 1] @> k.conkey
+			  AND (i.indkey::int2[])[0:cardinality(k.conkey) - 1] <@ k.conkey
+			  AND (i.indpred IS NULL
+				   OR cardinality(k.conkey) = 1
+					  AND i.indpred::text LIKE format('{NULLTEST :arg {VAR :varno 1 :varattno %s %% :nulltesttype 1 %%', k.conkey[1])))
+	)
 	SELECT 'foreign_key_without_index', format('%I.%I %I', n.nspname, c.relname, k.conname),
 		   greatest(c.reltuples, 0)::numeric, NULL::numeric,
 		   format('no index leads with (%s), where deletes and key updates in %I.%I look', cols.list, rn.nspname, r.relname),
 		   format('CREATE INDEX %sON %I.%I (%s)', CASE c.relkind WHEN 'p' THEN '' ELSE 'CONCURRENTLY ' END,
 				  n.nspname, c.relname, cols.list), false
-	FROM pg_constraint AS k
+	FROM unserved AS k
 	JOIN pg_class AS c ON c.oid = k.conrelid
 	JOIN pg_namespace AS n ON n.oid = c.relnamespace
 	JOIN pg_class AS r ON r.oid = k.confrelid
@@ -2451,20 +2470,7 @@ BEGIN
 		SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY u.ord)
 		FROM unnest(k.conkey) WITH ORDINALITY AS u(num, ord)
 		JOIN pg_attribute AS a ON a.attrelid = k.conrelid AND a.attnum = u.num) AS cols(list)
-	WHERE k.contype = 'f' AND k.conparentid = 0
-	  AND c.relpersistence <> 't' AND n.nspname NOT LIKE 'pg\_%'
-	  AND NOT EXISTS (
-		SELECT FROM pg_index AS i
-		JOIN pg_class AS x ON x.oid = i.indexrelid
-		JOIN pg_am AS m ON m.oid = x.relam
-		WHERE i.indrelid = k.conrelid AND i.indisvalid AND i.indnkeyatts >= cardinality(k.conkey)
-		  AND m.amname IN ('btree', 'hash')
-		  AND (i.indkey::int2[])[0:cardinality(k.conkey) - 1] @> k.conkey
-		  AND (i.indkey::int2[])[0:cardinality(k.conkey) - 1] <@ k.conkey
-		  AND (i.indpred IS NULL
-			   OR cardinality(k.conkey) = 1
-				  AND i.indpred::text LIKE format('{NULLTEST :arg {VAR :varno 1 :varattno %s %% :nulltesttype 1 %%', k.conkey[1])))
-	  AND (server_version < 180000 OR (to_jsonb(k) ->> 'conenforced')::boolean)
+	WHERE c.relpersistence <> 't' AND n.nspname NOT LIKE 'pg\_%'
 	  AND NOT EXISTS (SELECT FROM pg_depend AS d
 					  WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e');
 
