@@ -198,18 +198,20 @@ not_defined(const char *name, dbpool_error *err)
 static int
 open_service(service *s, dbpool_error *err)
 {
-	int code;
+	dbpool_pool *pool = NULL;
+	int			 code;
 
 	/* the parent's: only the copies of its sockets are ours to close */
 	if (s->pool != NULL)
 		dbpool__abandon_in_child(s->pool);
 	s->pool = NULL;
-	code = dbpool_open(&s->config, &s->pool, err);
-	if (code == DBPOOL_OK)
+	code = dbpool_open(&s->config, &pool, err);
+	if (pool != NULL)
 	{
-		pthread_mutex_lock(&s->pool->lock);
-		s->pool->defined = true;
-		pthread_mutex_unlock(&s->pool->lock);
+		pthread_mutex_lock(&pool->lock);
+		pool->defined = true;
+		pthread_mutex_unlock(&pool->lock);
+		s->pool = pool;
 	}
 	return code;
 }
@@ -230,10 +232,12 @@ dbpool_get(const char *name, dbpool_pool **pool, dbpool_error *err)
 	s = *find(name);
 	if (s == NULL)
 		code = not_defined(name, err);
-	else if (s->pool == NULL || dbpool__forked(s->pool))
-		code = open_service(s, err);
-	if (code == DBPOOL_OK)
+	else
+	{
+		if (s->pool == NULL || dbpool__forked(s->pool))
+			code = open_service(s, err);
 		*pool = s->pool;
+	}
 	dbpool__services_unlock();
 	return code == DBPOOL_OK ? dbpool__ok(err) : code;
 }
@@ -295,7 +299,7 @@ dbpool_undefine(const char *name, int64_t deadline, dbpool_error *err)
 	else
 		*link = s->next;
 	dbpool__services_unlock();
-	if (code != DBPOOL_OK)
+	if (s == NULL || code != DBPOOL_OK)
 		return code;
 	if (s->pool != NULL && dbpool__forked(s->pool))
 		dbpool__abandon_in_child(s->pool);
