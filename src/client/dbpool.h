@@ -292,13 +292,13 @@ int64_t dbpool_deadline_ms(int64_t ms);
 
 /* ---- versions and errors ---- */
 
-/* "0.1.0": the library in use, which may be newer than this header. */
+/* The version of the library in use, "0.1.0", which may be newer than this header. */
 const char *dbpool_version(void);
 
 /* The meaning of a code, as a static string; never NULL. */
 const char *dbpool_strerror(int code);
 
-/* The name of a code, e.g. "DBPOOL_ETIMEDOUT"; static, never NULL. */
+/* The name of a code, as "DBPOOL_ETIMEDOUT"; static, never NULL. */
 const char *dbpool_errname(int code);
 
 /* ---- configuration ---- */
@@ -406,7 +406,7 @@ int dbpool_open(const dbpool_config *config, dbpool_pool **pool, dbpool_error *e
 int dbpool_wait_ready(dbpool_pool *pool, int64_t deadline, dbpool_error *err);
 
 /*
- * Close: no new leases, waiters get DBPOOL_ECLOSED, idle connections are
+ * Close a pool: no new leases, waiters get DBPOOL_ECLOSED, idle connections are
  * closed, then wait until the leases are back or the deadline passes
  * (DEADLINE_DEFAULT: acquire_timeout_ms).  The handle is invalid afterwards,
  * whatever is returned.  Errors: ELEAKED with file:line of the acquires still
@@ -449,7 +449,10 @@ int dbpool_acquire_at(dbpool_pool *pool, int64_t deadline, dbpool_lease *lease,
  */
 PGconn *dbpool_conn(dbpool_lease lease);
 
-/* OK, ESTALE, EBUSY, ECONNLOST (given up at a deadline, finished), EFORK, EINVAL. */
+/*
+ * Tell whether a lease can be used: OK, ESTALE, EBUSY, ECONNLOST (given up at a deadline,
+ * finished), EFORK, EINVAL.
+ */
 int dbpool_lease_check(dbpool_lease lease, dbpool_error *err);
 
 /*
@@ -462,8 +465,8 @@ int dbpool_lease_check(dbpool_lease lease, dbpool_error *err);
 void dbpool_release(dbpool_lease *lease);
 
 /*
- * As dbpool_release, but the connection is closed, its command cancelled.  While
- * another thread is inside dbpool_exec that call's statement is cancelled (most
+ * Give the connection back to be closed, its command cancelled; else as dbpool_release.
+ * While another thread is inside dbpool_exec that call's statement is cancelled (most
  * likely it returns EQUERY with 57014), and the connection is closed when it ends.
  */
 void dbpool_discard(dbpool_lease *lease);
@@ -535,7 +538,7 @@ void dbpool_session_end(dbpool_session *session);
 typedef int (*dbpool_transaction_fn)(dbpool_session *session, void *arg, dbpool_error *err);
 
 /*
- * Begin, call fn, commit; and all of it again, on another connection if need be, if
+ * Begin, call fn and commit; and all of it again, on another connection if need be, if
  * it failed in a way that lets it succeed: 40001, 40P01, a connection lost before
  * COMMIT was sent, 25006 of a server that became read-only.  Never again after
  * DBPOOL_UNKNOWN, but for DBPOOL_TX_IDEMPOTENT.  Between two attempts it sleeps at
@@ -557,7 +560,7 @@ int dbpool_transaction_at(dbpool_pool *pool, int64_t deadline, dbpool_session *s
 
 /* ---- numbers ---- */
 
-/* Fill *stats up to stats->size.  Errors: EINVAL, ECLOSED, EFORK. */
+/* Fill a struct with a pool's numbers, up to stats->size.  Errors: EINVAL, ECLOSED, EFORK. */
 int dbpool_pool_stats(dbpool_pool *pool, dbpool_stats *stats, dbpool_error *err);
 
 /*

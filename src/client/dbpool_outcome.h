@@ -37,7 +37,7 @@ int dbpool_resolve(dbpool_pool *pool, const dbpool_ticket *ticket, int64_t deadl
 				   dbpool_error *err);
 
 /*
- * In an open session: write `key` into column `key` of a table, on which it must have
+ * Write a key in an open session: into column `key` of a table, on which it must have
  * a unique constraint or index of its own:
  *	CREATE TABLE app.done (key text PRIMARY KEY, at timestamptz NOT NULL DEFAULT now())
  * `table` is "name" or "schema.name", as the catalog has it: it is quoted here.  A

@@ -57,7 +57,7 @@ installs()
 # a path, a prefix and a DESTDIR with blanks in them
 with_blanks()
 {
-	mkdir -p "$tmp/a b/src/client" && cp "$LIBSRC"/* "$tmp/a b/src/client/" &&
+	mkdir -p "$tmp/a b/src/client" && cp -R "$LIBSRC"/* "$tmp/a b/src/client/" &&
 		make -s -C "$tmp/a b/src/client" install PG_CONFIG="$PG_CONFIG" DESTDIR="$tmp/d e" PREFIX="/u s r" &&
 		test -f "$tmp/d e/u s r/include/dbpool.h" && test -e "$tmp/d e/u s r/lib/libdbpool.so" &&
 		PKG_CONFIG_PATH="$tmp/d e/u s r/lib/pkgconfig" pkg-config --cflags --libs dbpool > "$tmp/flags" &&
@@ -92,12 +92,58 @@ program()
 		LD_LIBRARY_PATH=$tmp/usr/lib "$tmp/x"
 }
 
-echo 1..8
+# each exported function has a page, and leads to one that says what it is
+functions_have_pages()
+{
+	(
+		cd "$tmp/usr/share/man" || exit 1
+		sed -n 's/^\t\(dbpool_[a-z0-9_]*\);$/\1/p' "$LIBSRC/libdbpool.map" > "$tmp/names"
+		test -s "$tmp/names" || exit 1
+		while read -r name; do
+			if ! grep -qE "^(\.TH $name 3 |\.so man3/)" "man3/$name.3"; then
+				echo "$name.3 is missing or another function's"
+				exit 1
+			fi
+			target=$(sed -n 's/^\.so //p' "man3/$name.3")
+			test -z "$target" || test -f "$target" || exit 1
+		done < "$tmp/names"
+	)
+}
+
+pages_are_clean()
+{
+	(
+		cd "$tmp/usr/share/man" || exit 1
+		for page in man3/*.3; do
+			groff -man -ww -Tutf8 "$page" 2>&1 > "$tmp/page" | grep . && exit 1
+			grep -q libdbpool "$tmp/page" || { echo "$page is empty"; exit 1; }
+		done
+	)
+}
+
+page_without_comment_is_refused()
+{
+	printf 'int dbpool_bare(void);\n' > "$tmp/dbpool_bare.h"
+	mkdir "$tmp/pages" &&
+		! awk -v dir="$tmp/pages" -v version=0 -f "$LIBSRC/man/man.awk" "$LIBSRC/man/dbpool.3.in" \
+			"$LIBSRC/dbpool.h" "$tmp/dbpool_bare.h" 2> "$tmp/refusal" &&
+		grep 'dbpool_bare has no comment' "$tmp/refusal"
+}
+
+echo 1..11
 check exports_are_those_of_the_header exports_match_header
 check static_library_has_only_our_prefix static_has_prefix
 check soname_and_nodelete soname
 check needs_only_libpq_and_libc only_libpq_and_libc
 check installs installs
+check exported_functions_have_man_pages functions_have_pages
+if command -v groff > /dev/null; then
+	check man_pages_are_clean pages_are_clean
+else
+	n=$((n + 1))
+	echo "ok $n - man_pages_are_clean # SKIP groff is not installed"
+fi
+check function_without_a_comment_is_refused page_without_comment_is_refused
 check builds_and_installs_with_blanks with_blanks
 check c_program_by_pkg_config program cc x.c
 check cxx_program_by_pkg_config program "c++ -std=c++11" x.cc
