@@ -339,7 +339,8 @@ dbpool_config *dbpool_config_new(void);
  *	fail_fast_after_ms		once the server could not be reached for so long
  *							and no connection is left, an acquire fails at once
  *							with ECONNECT instead of at its deadline, but for one
- *							that waits for the next attempt; 0 = never	(30000)
+ *							that waits for the next attempt; those who wait fail
+ *							when an attempt does; 0 = never				(30000)
  *	retry_attempts			how often one transaction may begin, 1..100	(5)
  *	retry_percent			retries of the whole pool for 100 transactions,
  *							0..1000									(10)
@@ -476,8 +477,8 @@ void dbpool_discard(dbpool_lease *lease);
  * protocol, several statements allowed, the last result is given) or
  * PQexecParams.  *result is the caller's (PQclear); NULL on error.  A COPY
  * result is success, to be continued with libpq.  Errors:
- *	EQUERY		the server's error: sqlstate, message, flags RETRYABLE
- *				(40001, 40P01), TX_ABORTED
+ *	EQUERY		the server's error: sqlstate; message with DETAIL and HINT, cut at
+ *				its end; flags RETRYABLE (40001, 40P01), TX_ABORTED
  *	ETIMEDOUT	cancelled; the connection will be closed at release and is of no
  *				more use; OUTCOME_UNKNOWN (NOT_SENT if past before sending, or while
  *				it was being prepared)
@@ -491,8 +492,8 @@ int dbpool_exec(dbpool_lease lease, int64_t deadline, const char *sql,
 
 /*
  * Borrow a connection and begin a transaction on it.  `deadline` is that of
- * the whole transaction, COMMIT included (DEADLINE_DEFAULT: exec_timeout_ms, and
- * acquire_timeout_ms for the acquire).  A connection found dead by BEGIN is replaced:
+ * the whole transaction, COMMIT included (DEADLINE_DEFAULT: exec_timeout_ms, of
+ * which the acquire may take acquire_timeout_ms).  A connection found dead by BEGIN is replaced:
  * nothing was done yet.  Errors: as dbpool_acquire and dbpool_exec; EINVAL if *session
  * is not fresh or ended, or if `begin` does not begin a transaction.
  */

@@ -23,14 +23,18 @@ query_error(const PGresult *res, PGTransactionStatusType before, PGTransactionSt
 {
 	const char *sqlstate = PQresultErrorField(res, PG_DIAG_SQLSTATE);
 	const char *primary = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
+	const char *detail = PQresultErrorField(res, PG_DIAG_MESSAGE_DETAIL);
+	const char *hint = PQresultErrorField(res, PG_DIAG_MESSAGE_HINT);
 	uint32_t	flags = 0;
 
 	if (sqlstate != NULL && (strcmp(sqlstate, "40001") == 0 || strcmp(sqlstate, "40P01") == 0))
 		flags |= DBPOOL_RETRYABLE;
 	if (after == PQTRANS_INERROR || (before != PQTRANS_IDLE && after == PQTRANS_IDLE))
 		flags |= DBPOOL_TX_ABORTED;
-	return dbpool__fail(err, DBPOOL_EQUERY, flags, sqlstate, "%s",
-						primary != NULL ? primary : PQresultErrorMessage(res));
+	return dbpool__fail(err, DBPOOL_EQUERY, flags, sqlstate, "%s%s%s%s%s",
+						primary != NULL ? primary : PQresultErrorMessage(res),
+						detail != NULL ? "; DETAIL: " : "", detail != NULL ? detail : "",
+						hint != NULL ? "; HINT: " : "", hint != NULL ? hint : "");
 }
 
 static int

@@ -394,7 +394,7 @@ void dbpool__slot_to_close(dbpool_pool *pool, dbpool__slot *slot, uint64_t *coun
 void dbpool__slot_empty(dbpool_pool *pool, dbpool__slot *slot);
 dbpool__slot *dbpool__slot_take_idle(dbpool_pool *pool, int64_t now);
 void dbpool__grow(dbpool_pool *pool);
-void dbpool__fail_waiters(dbpool_pool *pool, const dbpool_error *why);
+void dbpool__fail_waiters(dbpool_pool *pool, const dbpool_error *why, uint64_t *counter);
 int	 dbpool__slot_probe(const dbpool__slot *slot);
 bool dbpool__idle_overdue(dbpool_pool *pool, dbpool__slot *slot, int64_t now);
 void dbpool__list_push_tail(dbpool__list *list, dbpool__slot *slot);

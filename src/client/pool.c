@@ -398,7 +398,7 @@ dbpool_close(dbpool_pool *pool, int64_t deadline, dbpool_error *err)
 	pool->closing = true;
 	pthread_cond_broadcast(&pool->state_cond);
 	(void) closed_error(&why);
-	dbpool__fail_waiters(pool, &why);
+	dbpool__fail_waiters(pool, &why, NULL);
 	while ((slot = pool->connectq.head) != NULL)
 	{
 		dbpool__list_remove(&pool->connectq, slot);

@@ -282,9 +282,9 @@ dbpool__grow(dbpool_pool *pool)
 		dbpool__wake_maintenance(pool);
 }
 
-/* End all waits with an error. */
+/* End all waits with an error; *counter (may be NULL) is the reason's. */
 void
-dbpool__fail_waiters(dbpool_pool *pool, const dbpool_error *why)
+dbpool__fail_waiters(dbpool_pool *pool, const dbpool_error *why, uint64_t *counter)
 {
 	dbpool__waiter *w;
 
@@ -293,8 +293,8 @@ dbpool__fail_waiters(dbpool_pool *pool, const dbpool_error *why)
 		_Atomic uint32_t *word = &w->state;
 
 		w->error = *why;
-		if (why->code != DBPOOL_ECLOSED)
-			pool->stats.refused++;
+		if (counter != NULL)
+			(*counter)++;
 		(void) dbpool__waitq_settle(&pool->waiters, w, WAITER_FAILED);
 		dbpool__waiter_wake(word);
 	}

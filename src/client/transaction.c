@@ -132,11 +132,21 @@ begin(dbpool_pool *pool, int64_t acquire_deadline, dbpool_session *s, bool *lost
 	return code;
 }
 
+/* Until when an acquire that begins now may take: never longer than the transaction. */
+static int64_t
+acquire_until(const dbpool_session *s, int64_t patience_ms)
+{
+	int64_t until = dbpool_deadline_ms(patience_ms);
+
+	return until < s->deadline ? until : s->deadline;
+}
+
 /*
  * Check a session about to begin, work out its deadline and pay into the budget.
+ * *patience_ms is what one acquire may take.
  */
 static int
-prepare(dbpool_pool *pool, int64_t deadline, dbpool_session *s, int64_t *acquire_deadline,
+prepare(dbpool_pool *pool, int64_t deadline, dbpool_session *s, int64_t *patience_ms,
 		dbpool_error *err)
 {
 	int code;
@@ -149,11 +159,11 @@ prepare(dbpool_pool *pool, int64_t deadline, dbpool_session *s, int64_t *acquire
 	code = dbpool__pool_lock(pool, err);
 	if (code != DBPOOL_OK)
 		return code;
-	*acquire_deadline = deadline;
+	*patience_ms = INT64_MAX;
 	s->deadline = deadline;
 	if (deadline == DBPOOL_DEADLINE_DEFAULT)
 	{
-		*acquire_deadline = dbpool_deadline_ms(pool->config.acquire_timeout_ms);
+		*patience_ms = pool->config.acquire_timeout_ms;
 		s->deadline = pool->config.exec_timeout_ms == 0
 			? DBPOOL_DEADLINE_NONE
 			: dbpool_deadline_ms(pool->config.exec_timeout_ms);
@@ -170,15 +180,15 @@ int
 dbpool_session_begin_at(dbpool_pool *pool, int64_t deadline, dbpool_session *session,
 						dbpool_error *err, const char *file, int line)
 {
-	int64_t acquire_deadline;
+	int64_t patience_ms;
 	bool	lost;
-	int		code = prepare(pool, deadline, session, &acquire_deadline, err);
+	int		code = prepare(pool, deadline, session, &patience_ms, err);
 
 	while (code == DBPOOL_OK)
 	{
 		int again;
 
-		code = begin(pool, acquire_deadline, session, &lost, err, file, line);
+		code = begin(pool, acquire_until(session, patience_ms), session, &lost, err, file, line);
 		if (code == DBPOOL_OK || !lost)
 			break;
 		again = dbpool__retry_wait(pool, session->attempts, session->deadline, err);
@@ -393,7 +403,7 @@ dbpool_transaction_at(dbpool_pool *pool, int64_t deadline, dbpool_session *sessi
 	dbpool_session own_session = DBPOOL_SESSION_INIT;
 	dbpool_error   own = DBPOOL_ERROR_INIT;
 	dbpool_session *s = session != NULL ? session : &own_session;
-	int64_t		   acquire_deadline;
+	int64_t		   patience_ms;
 	dbpool_ticket  ticket = DBPOOL_TICKET_INIT;
 	uint32_t	   unknown = 0;
 	int			   code;
@@ -402,7 +412,7 @@ dbpool_transaction_at(dbpool_pool *pool, int64_t deadline, dbpool_session *sessi
 		return DBPOOL_EINVAL;
 	if (fn == NULL)
 		return dbpool__fail(err, DBPOOL_EINVAL, DBPOOL_NOT_SENT, NULL, "fn must not be NULL");
-	code = prepare(pool, deadline, s, &acquire_deadline, err);
+	code = prepare(pool, deadline, s, &patience_ms, err);
 	if (code != DBPOOL_OK)
 		return code;
 	for (;;)
@@ -410,7 +420,7 @@ dbpool_transaction_at(dbpool_pool *pool, int64_t deadline, dbpool_session *sessi
 		bool again;
 		int	 wait;
 
-		code = attempt(pool, acquire_deadline, s, fn, arg, &again, &own, file, line);
+		code = attempt(pool, acquire_until(s, patience_ms), s, fn, arg, &again, &own, file, line);
 		if (s->fate == DBPOOL_UNKNOWN)
 		{
 			unknown++;
@@ -420,12 +430,7 @@ dbpool_transaction_at(dbpool_pool *pool, int64_t deadline, dbpool_session *sessi
 			break;
 		wait = dbpool__retry_wait(pool, s->attempts, s->deadline, &own);
 		if (wait == DBPOOL_OK)
-		{
-			/* a later attempt's acquire has its own time, within the whole */
-			if (deadline == DBPOOL_DEADLINE_DEFAULT)
-				acquire_deadline = DBPOOL_DEADLINE_DEFAULT;
 			continue;
-		}
 		if (wait != DBPOOL_EEND)
 			code = wait;
 		break;

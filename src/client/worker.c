@@ -122,6 +122,7 @@ static void
 connect_failed(dbpool_pool *pool, uint64_t attempt, const dbpool_error *err)
 {
 	dbpool__breaker *b = &pool->breaker;
+	int64_t			 patience = pool->config.fail_fast_after_ms * NS_PER_MS;
 
 	if (err->code == DBPOOL_ECLOSED)
 	{
@@ -139,9 +140,13 @@ connect_failed(dbpool_pool *pool, uint64_t attempt, const dbpool_error *err)
 		dbpool__event(pool, DBPOOL_EVENT_SERVER_LOST, NULL, err);
 	}
 
-	/* no repetition mends it, and nothing is left that could serve them */
-	if (b->refused && dbpool__live(pool) == 0 && b->inflight == 0)
-		dbpool__fail_waiters(pool, err);
+	/* nothing is left that could serve them, nor on its way */
+	if (dbpool__live(pool) > 0 || b->inflight > 0)
+		return;
+	if (b->refused)
+		dbpool__fail_waiters(pool, err, &pool->stats.refused);
+	else if (patience > 0 && b->state == BREAKER_OPEN && dbpool__now() - b->opened_at >= patience)
+		dbpool__fail_waiters(pool, err, &pool->stats.failed_fast);
 }
 
 static void

@@ -1,7 +1,7 @@
 /*
  * harness.c
  *		See harness.h.  Used by the test's main thread only, but for the time
- *		functions and stats_of.
+ *		functions, stats_of and session_run.
  */
 #include "harness.h"
 
@@ -158,4 +158,52 @@ server(const char *action)
 			 getenv("DBPOOL_TEST_DIR"));
 	if (system(command) != 0)
 		fail_msg("server.sh %s failed", action);
+}
+
+int
+tx_setup(void **state)
+{
+	(void) state;
+	admin_int("drop table if exists tx; create table tx (k int primary key, n int)");
+	admin_int("insert into tx values (1, 0), (2, 0)");
+	return 0;
+}
+
+long
+tx_value(int k)
+{
+	char sql[64];
+
+	snprintf(sql, sizeof(sql), "select n from tx where k = %d", k);
+	return admin_int(sql);
+}
+
+int
+session_run(dbpool_session *s, const char *sql, dbpool_error *e)
+{
+	PGresult *res = NULL;
+	int		  code = dbpool_exec(s->lease, s->deadline, sql, NULL, &res, e);
+
+	PQclear(res);
+	return code;
+}
+
+void
+session_kill(dbpool_session *s)
+{
+	char sql[80];
+
+	snprintf(sql, sizeof(sql), "select pg_terminate_backend(%d, 2000)",
+			 PQbackendPID(dbpool_conn(s->lease)));
+	admin_int(sql);
+}
+
+dbpool_lease
+lease_of(dbpool_pool *pool)
+{
+	dbpool_error err = DBPOOL_ERROR_INIT;
+	dbpool_lease lease = DBPOOL_LEASE_INIT;
+
+	assert_ok(dbpool_acquire(pool, 0, &lease, &err));
+	return lease;
 }

@@ -42,6 +42,15 @@ void  admin_forget(void);
 long lease_int(dbpool_lease lease, const char *sql);
 char *lease_text(dbpool_lease lease, const char *sql, char *buffer, size_t size);
 
+/* A lease of the pool. */
+dbpool_lease lease_of(dbpool_pool *pool);
+
+/* For transactions: a table tx (k, n) with rows 1 and 2, a row's n; one statement, its server's end. */
+int	 tx_setup(void **state);
+long tx_value(int k);
+int	 session_run(dbpool_session *s, const char *sql, dbpool_error *e);
+void session_kill(dbpool_session *s);
+
 /* Wait up to 5 s for an expression. */
 #define assert_soon(expression) \
 	do \

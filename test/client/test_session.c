@@ -478,6 +478,39 @@ lifetime_ends_connections(void **state)
 	close_pool(pool);
 }
 
+/* What the server adds to its errors is in the message, on its one line. */
+static void
+errors_have_detail_and_hint(void **state)
+{
+	dbpool_pool *pool = open_pool("max", "1", NULL);
+	dbpool_lease lease = lease_of(pool);
+	PGresult	*res;
+
+	(void) state;
+	assert_int_equal(dbpool_exec(lease, 0,
+								 "do $$ begin raise exception 'no' using detail = E'as\\nseen', "
+								 "hint = 'ask'; end $$",
+								 NULL, &res, &err),
+					 DBPOOL_EQUERY);
+	assert_string_equal(err.message, "no; DETAIL: as seen; HINT: ask");
+	assert_int_equal(dbpool_exec(lease, 0, "do $$ begin raise exception 'no' using hint = 'ask'; end $$",
+								 NULL, &res, &err),
+					 DBPOOL_EQUERY);
+	assert_string_equal(err.message, "no; HINT: ask");
+	assert_int_equal(dbpool_exec(lease, 0, "do $$ begin raise exception 'no'; end $$", NULL, &res, &err),
+					 DBPOOL_EQUERY);
+	assert_string_equal(err.message, "no");
+	/* the end is cut, not the beginning */
+	assert_int_equal(dbpool_exec(lease, 0,
+								 "do $$ begin raise exception 'no' using detail = repeat('x', 9999); end $$",
+								 NULL, &res, &err),
+					 DBPOOL_EQUERY);
+	assert_int_equal(strlen(err.message), sizeof(err.message) - 1);
+	assert_int_equal(strncmp(err.message, "no; DETAIL: xxx", 15), 0);
+	dbpool_release(&lease);
+	close_pool(pool);
+}
+
 int
 main(void)
 {
@@ -499,6 +532,7 @@ main(void)
 		cmocka_unit_test(evict_replaces_all),
 		cmocka_unit_test(idle_ones_shrink_to_min),
 		cmocka_unit_test(lifetime_ends_connections),
+		cmocka_unit_test(errors_have_detail_and_hint),
 	};
 	int failed = cmocka_run_group_tests_name("session", tests, NULL, NULL);
 

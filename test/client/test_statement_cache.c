@@ -50,15 +50,6 @@ prepared_on(dbpool_lease lease)
 	return lease_int(lease, "select count(*) from pg_prepared_statements where name like 'dbpool\\_%'");
 }
 
-static dbpool_lease
-lease_of(dbpool_pool *pool)
-{
-	dbpool_lease lease = DBPOOL_LEASE_INIT;
-
-	assert_ok(dbpool_acquire(pool, 0, &lease, &err));
-	return lease;
-}
-
 static void
 prepared_at_the_threshold(void **state)
 {
