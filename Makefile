@@ -4,7 +4,7 @@
 # The script goals never read PGXS, so that `make demo` and `make check` also
 # start on a machine where PostgreSQL is not installed yet.
 
-TOOL_GOALS = demo demo-stop check lint deps surface-accept freeze-release
+TOOL_GOALS = demo demo-stop check lint deps surface-accept freeze-release packages
 
 ifneq (,$(filter $(TOOL_GOALS),$(MAKECMDGOALS)))
 

@@ -1,5 +1,5 @@
 #!/bin/bash
-# deps.sh [demo|check|lint|majors|core]...: makes sure that the programs are there
+# deps.sh [demo|check|lint|majors|core|packages]...: makes sure that the programs are there
 # which the named jobs need (without a name: check).
 #
 # As root it installs what is missing with apt-get, else through `sudo -n`
@@ -143,6 +143,15 @@ look_for_majors()
 	want mmdebstrap "mmdebstrap" have mmdebstrap
 }
 
+look_for_packages()
+{
+	look_for_demo
+	want debhelper "debhelper" have dh
+	want lintian "lintian" have lintian
+	want libncurses-dev "ncurses" pkg-config --exists ncursesw
+	want postgresql-server-dev-all "pg_buildext" test -e /usr/share/postgresql-common/pgxs_debian_control.mk
+}
+
 look_for_core()
 {
 	want bzip2 "bzip2" have bzip2
@@ -195,8 +204,8 @@ EXIT_HOOKS+=(restore_cluster_conf)
 SETS=("${@:-check}")
 for set in "${SETS[@]}"; do
 	case $set in
-		demo | check | lint | majors | core) ;;
-		*) die "unknown job '$set': one of demo, check, lint, majors, core" ;;
+		demo | check | lint | majors | core | packages) ;;
+		*) die "unknown job '$set': one of demo, check, lint, majors, core, packages" ;;
 	esac
 done
 

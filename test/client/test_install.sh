@@ -38,7 +38,7 @@ static_has_prefix()
 
 soname()
 {
-	readelf -d "$BUILD/libdbpool.so" | grep 'SONAME.*\[libdbpool.so.0\]' &&
+	readelf -d "$BUILD/libdbpool.so" | grep 'SONAME.*\[libdbpool.so.1\]' &&
 		readelf -d "$BUILD/libdbpool.so" | grep NODELETE
 }
 

@@ -100,6 +100,16 @@ for my $page (@pages)
 }
 cmp_ok($examples, '>=', 5, 'examples were found');
 
+# One version, in dbutil.control: whatever repeats it has it right.
+my ($version) = slurp_file('dbutil.control') =~ /^default_version *= *'(.*)'/m;
+my %repeats = (
+	'META.json' => qr/"version": "\Q$version\E\.\d+"/,
+	'CHANGELOG.md' => qr/^## \Q$version\E /m,
+	'debian/changelog' => qr/\Adbutil \(\Q$version\E\)/,
+	'src/client/dbpool.h' => qr/DBPOOL_VERSION_STRING "\Q$version\E\.\d+"/,
+	'src/python/pyproject.toml' => qr/^version = "\Q$version\E(\.\d+)?"/m);
+like(slurp_file($_), $repeats{$_}, "$_ has version $version") for sort keys %repeats;
+
 # The test command takes names in TESTS; an argument must not run everything.
 my $usage = '';
 IPC::Run::run([ 'bash', 'tools/check.sh', '--no-such' ], '>', \$usage, '2>&1', IPC::Run::timeout(60));
