@@ -5,7 +5,7 @@ SELECT v ->> 'status' AS verdict, v #>> '{counts,ok}' AS ok, v #>> '{counts,warn
 	   v #>> '{server,role}' AS role, v #>> '{server,version}' AS version
 FROM dbutil.check_database_health() AS v;
 
-SELECT DISTINCT ON (check_name) check_name, status, left(object_name, 20) AS object,
+SELECT DISTINCT ON (check_name) check_name, status, left(object_name, 14) AS object,
 	   value || ' ' || unit AS value, warn, critical
 FROM dbutil.health
 ORDER BY check_name, array_position(ARRAY['critical', 'warn', 'unknown', 'ok'], status),

@@ -9,6 +9,7 @@ CREATE FUNCTION dbutil.health_measure_tables() RETURNS SETOF dbutil.health_measu
 DECLARE
 	counting boolean := current_setting('track_counts');
 	server_version integer := current_setting('server_version_num');
+	patience interval := 10 * current_setting('autovacuum_naptime')::interval;
 BEGIN
 	-- A table that is being vacuumed is not overdue.  Which it is, is hidden from
 	-- ordinary roles; that a process vacuums and what it locks is not.  The lock
@@ -21,7 +22,8 @@ BEGIN
 		  AND l.database IN (0, (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()))
 	), behind AS MATERIALIZED (
 		SELECT c.oid, c.relname, c.relnamespace, c.reltuples, c.reloptions, pg_stat_get_dead_tuples(c.oid)::numeric AS dead,
-			   pg_stat_get_live_tuples(c.oid)::numeric AS live, pg_stat_get_mod_since_analyze(c.oid)::numeric AS changed
+			   pg_stat_get_live_tuples(c.oid)::numeric AS live, pg_stat_get_mod_since_analyze(c.oid)::numeric AS changed,
+			   greatest(pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)) AS analysed
 		FROM pg_class AS c
 		WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't'
 		  AND (pg_stat_get_dead_tuples(c.oid) > 10000 OR pg_stat_get_mod_since_analyze(c.oid) > 10000)
@@ -39,9 +41,9 @@ BEGIN
 		 'VACUUM %I.%I'),
 		('dead_rows', f.dead > 10000, 100 * f.dead / nullif(f.dead + f.live, 0), format('%s dead rows, %s live ones', f.dead, f.live),
 		 'VACUUM %I.%I'),
-		('analyze_overdue', f.changed > 10000, 100 * f.changed / greatest(v.analyze_at, 1),
-		 format('%s rows changed, analysed last: %s', f.changed,
-				coalesce(greatest(pg_stat_get_last_analyze_time(f.oid), pg_stat_get_last_autoanalyze_time(f.oid))::text, 'never')),
+		-- a load is still counted when what it loaded is analysed: give autovacuum ten rounds
+		('analyze_overdue', f.changed > 10000 AND coalesce(f.analysed < clock_timestamp() - patience, true), 100 * f.changed / greatest(v.analyze_at, 1),
+		 format('%s rows changed, analysed last: %s', f.changed, coalesce(f.analysed::text, 'never')),
 		 'ANALYZE %I.%I')) AS k(check_name, applies, value, says, does)
 	WHERE k.applies AND f.oid NOT IN (SELECT b.relation FROM being_vacuumed AS b);
 

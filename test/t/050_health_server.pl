@@ -103,6 +103,23 @@ $primary->safe_psql('postgres', 'SELECT pg_cancel_backend(pid) FROM pg_stat_prog
 $vacuum->finish;
 $primary->safe_psql('postgres', 'DROP TABLE dead; DROP ROLE onlooker');
 
+# --- a table is not analysed while autovacuum may still come
+$primary->safe_psql('postgres', q(
+	CREATE TABLE moving (i int PRIMARY KEY);
+	INSERT INTO moving SELECT generate_series(1, 12000);
+	ANALYZE moving;
+	UPDATE moving SET i = -i));
+$primary->safe_psql('postgres', 'UPDATE moving SET i = -i') for 1, 2;
+ok($primary->poll_query_until('postgres', q(SELECT n_mod_since_analyze > 12 * 1250 FROM pg_stat_user_tables WHERE relname = 'moving')),
+	'a table that changed much');
+is($primary->safe_psql('postgres', q(SELECT count(*) FROM dbutil.health WHERE check_name = 'analyze_overdue'
+		AND object_name = 'public.moving')), '0', 'it was analysed a moment ago');
+$primary->append_conf('postgresql.conf', "autovacuum_naptime = '1s'");
+$primary->reload;
+ok($primary->poll_query_until('postgres', q(SELECT status = 'warn' FROM dbutil.health
+		WHERE check_name = 'analyze_overdue' AND object_name = 'public.moving')), 'ten rounds of autovacuum later that is told');
+$primary->safe_psql('postgres', 'DROP TABLE moving');
+
 # --- archiving that fails
 $primary->safe_psql('postgres', 'CREATE TABLE t (i int PRIMARY KEY); SELECT pg_switch_wal()');
 ok($primary->poll_query_until('postgres', 'SELECT failed_count > 0 FROM pg_stat_archiver'), 'archiving fails');

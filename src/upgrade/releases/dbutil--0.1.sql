@@ -1635,16 +1635,16 @@ INSERT INTO dbutil.health_checks
 	('lock_table', 'full', 'configuration', '%', 20, 50, NULL,
 	 'room of the lock table in use; when it is full, statements fail',
 	 'Find the transaction that locks so many objects in pg_locks (a dump, a statement over all partitions), or raise max_locks_per_transaction.'),
-	('deadlocks', 'quick', 'rates', 'a minute', 5, NULL, NULL,
+	('deadlocks', 'quick', 'rates', '/min', 5, NULL, NULL,
 	 'deadlocks in the current database, of late',
 	 'Let all transactions lock rows and tables in the same order; the server log and dbutil.statement_errors (40P01) name the statements.'),
 	('rollbacks', 'quick', 'rates', '%', 10, NULL, NULL,
 	 'transactions of the current database that were rolled back, of late; unknown below a thousand transactions',
 	 'dbutil.statement_errors and dbutil.transactions tell which errors, and of which service.'),
-	('temp_files', 'quick', 'rates', 'MB a minute', 1024, NULL, NULL,
+	('temp_files', 'quick', 'rates', 'MB/min', 1024, NULL, NULL,
 	 'written to temporary files in the current database, of late',
 	 'Look in dbutil.statements for those with most temp_blks_written; give them an index or their role more work_mem.'),
-	('connection_churn', 'quick', 'rates', 'a minute', 600, NULL, NULL,
+	('connection_churn', 'quick', 'rates', '/min', 600, NULL, NULL,
 	 'new sessions of the current database, of late',
 	 'A session costs a process and milliseconds: let services hold connections in a pool.'),
 	('dbutil_losses', 'quick', 'server', 'count', 1, NULL, NULL,
@@ -1700,7 +1700,7 @@ INSERT INTO dbutil.health_checks
 	 'dead rows of a table with more than 10,000 of them, of all its rows; by default autovacuum comes at some 17 %',
 	 'VACUUM it, and let autovacuum come sooner: a lower autovacuum_vacuum_scale_factor for this table.'),
 	('analyze_overdue', 'full', 'tables', '%', 1000, 5000, NULL,
-	 'rows changed since the last ANALYZE of a table with more than 10,000 of them, of the number at which autovacuum analyses; by default a table just filled stays below',
+	 'rows changed since the last ANALYZE of a table with more than 10,000 of them, of the number at which autovacuum analyses, after ten times autovacuum_naptime; by default a table just filled stays below',
 	 'ANALYZE it: plans rest on old statistics. If autovacuum does not come, it is off, or all its workers are busy.'),
 	('vacuum_passes', 'full', 'tables', 'passes', 2, NULL, 'pg_monitor',
 	 'how often a VACUUM that runs now has been through the indexes: more than once if what is dead did not fit in memory',
@@ -2352,6 +2352,7 @@ CREATE FUNCTION dbutil.health_measure_tables() RETURNS SETOF dbutil.health_measu
 DECLARE
 	counting boolean := current_setting('track_counts');
 	server_version integer := current_setting('server_version_num');
+	patience interval := 10 * current_setting('autovacuum_naptime')::interval;
 BEGIN
 	-- A table that is being vacuumed is not overdue.  Which it is, is hidden from
 	-- ordinary roles; that a process vacuums and what it locks is not.  The lock
@@ -2364,7 +2365,8 @@ BEGIN
 		  AND l.database IN (0, (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database()))
 	), behind AS MATERIALIZED (
 		SELECT c.oid, c.relname, c.relnamespace, c.reltuples, c.reloptions, pg_stat_get_dead_tuples(c.oid)::numeric AS dead,
-			   pg_stat_get_live_tuples(c.oid)::numeric AS live, pg_stat_get_mod_since_analyze(c.oid)::numeric AS changed
+			   pg_stat_get_live_tuples(c.oid)::numeric AS live, pg_stat_get_mod_since_analyze(c.oid)::numeric AS changed,
+			   greatest(pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid)) AS analysed
 		FROM pg_class AS c
 		WHERE c.relkind IN ('r', 'm') AND c.relpersistence <> 't'
 		  AND (pg_stat_get_dead_tuples(c.oid) > 10000 OR pg_stat_get_mod_since_analyze(c.oid) > 10000)
@@ -2382,9 +2384,9 @@ BEGIN
 		 'VACUUM %I.%I'),
 		('dead_rows', f.dead > 10000, 100 * f.dead / nullif(f.dead + f.live, 0), format('%s dead rows, %s live ones', f.dead, f.live),
 		 'VACUUM %I.%I'),
-		('analyze_overdue', f.changed > 10000, 100 * f.changed / greatest(v.analyze_at, 1),
-		 format('%s rows changed, analysed last: %s', f.changed,
-				coalesce(greatest(pg_stat_get_last_analyze_time(f.oid), pg_stat_get_last_autoanalyze_time(f.oid))::text, 'never')),
+		-- a load is still counted when what it loaded is analysed: give autovacuum ten rounds
+		('analyze_overdue', f.changed > 10000 AND coalesce(f.analysed < clock_timestamp() - patience, true), 100 * f.changed / greatest(v.analyze_at, 1),
+		 format('%s rows changed, analysed last: %s', f.changed, coalesce(f.analysed::text, 'never')),
 		 'ANALYZE %I.%I')) AS k(check_name, applies, value, says, does)
 	WHERE k.applies AND f.oid NOT IN (SELECT b.relation FROM being_vacuumed AS b);
 
