@@ -123,11 +123,12 @@ check_in()
 	local root=$1 major=$2 log=$3
 
 	rm -rf --one-file-system "$root/dbutil"
-	mkdir -p "$root/dbutil" "$root/dev/shm" "$root/run/postgresql"
+	mkdir -p "$root/dbutil" "$root/dev/shm" "$root/dev/pts" "$root/run/postgresql"
 	list_tree | tar -C "$DBUTIL_ROOT" --null -T - -cf - | tar -C "$root/dbutil" --no-same-owner -xf -
 	# shellcheck disable=SC2016
 	run_logged "$log" unshare --mount --pid --fork --kill-child --propagation private \
 		sh -c 'mount -t proc proc "$1/proc" && mount -t tmpfs tmpfs "$1/dev/shm" &&
+			mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts "$1/dev/pts" &&
 			exec chroot "$1" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \
 				DBUTIL_PGMAJOR="$2" DBUTIL_BUILD=/var/tmp/dbutil-build \
 				DBUTIL_WERROR=1 TESTS="$3" bash /dbutil/tools/check.sh' \
