@@ -103,6 +103,8 @@ is($node->safe_psql('target', q(SELECT kind, name, state FROM dbutil.replication
 $node->safe_psql('postgres', 'INSERT INTO p VALUES (1)');
 ok($node->poll_query_until('target', q(SELECT apply_error_count > 0 FROM pg_stat_subscription_stats)), 'a row is there twice');
 is($node->safe_psql('target', $failing), 'sub|warn', 'which is told');
+is($node->safe_psql('target', q(SELECT name, status, findings FROM dbutil.replication_health WHERE kind = 'subscription')),
+	'sub|warn|{subscription_errors}', 'also by replication_health');
 is($node->safe_psql('postgres', $failing), 'none|ok', 'in its own database');
 $node->safe_psql('target', 'DROP SUBSCRIPTION sub');
 

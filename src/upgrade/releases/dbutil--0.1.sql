@@ -3311,7 +3311,11 @@ GRANT SELECT ON dbutil.connection_health TO PUBLIC;
 -- Standbys, slots, subscriptions, and this server's own receiver.
 CREATE VIEW dbutil.replication_health AS
 	WITH judged AS MATERIALIZED (
-		SELECT j.object_name, j.check_name LIKE 'replication\_slots%' AS of_slot,
+		SELECT j.object_name,
+			   CASE WHEN j.check_name LIKE 'replication\_slots%' THEN 'slot'
+					WHEN j.check_name = 'replica_lag' THEN 'standby'
+					WHEN j.check_name IN ('replay_delay', 'standby_retry_interval') THEN 'receiver'
+					WHEN j.check_name = 'subscription_errors' THEN 'subscription' END AS about,
 			   (ARRAY['critical', 'warn', 'unknown', 'ok'])[min(s.severity)] AS status,
 			   pg_catalog.array_agg(DISTINCT j.check_name) FILTER (WHERE s.severity <= 2) AS findings
 		FROM dbutil.health_judge('{replication}') AS j
@@ -3342,17 +3346,17 @@ CREATE VIEW dbutil.replication_health AS
 		SELECT 'subscription', u.subname, CASE WHEN u.pid IS NULL THEN 'no worker' ELSE 'running' END, NULL, u.pid,
 			   pg_catalog.pg_wal_lsn_diff(u.received_lsn, u.latest_end_lsn), NULL, NULL, NULL, NULL, false
 		FROM pg_catalog.pg_stat_subscription AS u
+		JOIN pg_catalog.pg_subscription AS b ON b.oid = u.subid
+		JOIN pg_catalog.pg_database AS d ON d.oid = b.subdbid AND d.datname = pg_catalog.current_database()
 		WHERE u.relid IS NULL AND pg_catalog.to_jsonb(u) ->> 'leader_pid' IS NULL)
 	SELECT s.kind, s.name,
 		   CASE WHEN s.hidden AND coalesce(j.status, 'ok') = 'ok' THEN 'unknown' ELSE coalesce(j.status, 'ok') END AS status, j.findings,
 		   s.state, s.sync_state, s.pid, s.lag_bytes, s.kept_bytes, s.write_lag_s, s.flush_lag_s, s.replay_lag_s
 	FROM seen AS s
 	LEFT JOIN judged AS j
-		ON s.kind IN ('standby', 'receiver', 'physical slot', 'logical slot') AND j.object_name = s.name
-		   AND j.of_slot = (s.kind LIKE '% slot')
-		   AND (s.kind <> 'standby' OR j.object_name <> 'server' OR s.name = 'server');
+		ON j.object_name = s.name AND j.about = CASE WHEN s.kind LIKE '% slot' THEN 'slot' ELSE s.kind END;
 COMMENT ON VIEW dbutil.replication_health IS
-	'what replicates from and to this server: kind (standby: a walsender of this server, by application_name; physical slot, logical slot; receiver: this standby''s own; subscription of any database), status (the worst of the checks on it) and findings (checks that warn, NULL: none; see dbutil.health), lag_bytes (WAL not yet replayed there; for a slot not yet confirmed, for a receiver received and not replayed, for a subscription received and not reported), kept_bytes (WAL that the slot keeps), lags in seconds as the standby last told. Where it is hidden from your role, it is NULL and status is unknown';
+	'what replicates from and to this server: kind (standby: a walsender of this server, by application_name; physical slot, logical slot; receiver: this standby''s own; subscription of the current database), status (the worst of the checks on it) and findings (checks that warn, NULL: none; see dbutil.health), lag_bytes (WAL not yet replayed there; for a slot not yet confirmed, for a receiver received and not replayed, for a subscription received and not reported), kept_bytes (WAL that the slot keeps), lags in seconds as the standby last told. Where it is hidden from your role, it is NULL and status is unknown';
 GRANT SELECT ON dbutil.replication_health TO PUBLIC;
 
 -- Bloat as it is, by reading the relation: pgstattuple does that.
