@@ -35,16 +35,10 @@ typedef struct Reading
 } Reading;
 
 static bool
-is_type(const DbuPlanNode *node, const char *type)
-{
-	return strcmp(node->type, type) == 0;
-}
-
-static bool
 is_bitmap_part(const DbuPlanNode *node)
 {
-	return is_type(node, "Bitmap Index Scan") || is_type(node, "BitmapAnd") ||
-		is_type(node, "BitmapOr");
+	return dbu_explain_is_type(node, "Bitmap Index Scan") || dbu_explain_is_type(node, "BitmapAnd") ||
+		dbu_explain_is_type(node, "BitmapOr");
 }
 
 static const char *
@@ -65,10 +59,10 @@ kind_of(const DbuPlanNode *node)
 
 	for (int i = 0; i < lengthof(kinds); i++)
 	{
-		if (is_type(node, kinds[i].type))
+		if (dbu_explain_is_type(node, kinds[i].type))
 			return kinds[i].kind;
 	}
-	if (is_type(node, "Aggregate"))
+	if (dbu_explain_is_type(node, "Aggregate"))
 	{
 		mode = dbu_explain_text(node->fields, "Partial Mode");
 		return mode != NULL && strcmp(mode, "Partial") == 0 ? "partial group" : "group";
@@ -148,7 +142,7 @@ own_source(Reading *reading, const DbuPlanNode *node)
 	char	   *cte = dbu_explain_text(node->fields, "CTE Name");
 	ListCell   *lc;
 
-	if (is_type(node, "CTE Scan") && cte != NULL)
+	if (dbu_explain_is_type(node, "CTE Scan") && cte != NULL)
 	{
 		foreach(lc, reading->ctes)
 		{

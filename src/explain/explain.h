@@ -136,6 +136,8 @@ extern char *dbu_explain_text(JsonbContainer *object, const char *key);
 extern JsonbContainer *dbu_explain_object(JsonbContainer *object, const char *key);
 extern List *dbu_explain_objects(JsonbContainer *object, const char *key);
 extern char *dbu_explain_texts(JsonbContainer *object, const char *key);
+extern bool dbu_explain_is_type(const DbuPlanNode *node, const char *type);
+extern bool dbu_explain_has_word(const DbuPlanNode *node, const char *key, const char *word);
 extern char *dbu_explain_node_label(const DbuPlanNode *node);
 extern char *dbu_explain_node_relation(const DbuPlanNode *node);
 extern DbuPlanNode *dbu_explain_child(const DbuPlanNode *node, const char *relationship);

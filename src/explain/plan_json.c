@@ -83,6 +83,22 @@ dbu_explain_text(JsonbContainer *object, const char *key)
 	return pnstrdup(value->val.string.val, value->val.string.len);
 }
 
+/* Is the node of that type, as EXPLAIN calls it? */
+bool
+dbu_explain_is_type(const DbuPlanNode *node, const char *type)
+{
+	return strcmp(node->type, type) == 0;
+}
+
+/* Does the node's field say just this? */
+bool
+dbu_explain_has_word(const DbuPlanNode *node, const char *key, const char *word)
+{
+	char	   *text = dbu_explain_text(node->fields, key);
+
+	return text != NULL && strcmp(text, word) == 0;
+}
+
 static JsonbContainer *
 as_container(JsonbValue *value, bool array)
 {

@@ -22,20 +22,6 @@
 #define STALE_WARN				0.5
 #define MIN_ROWS_MODIFIED		1000
 
-static bool
-is_type(const DbuPlanNode *node, const char *type)
-{
-	return strcmp(node->type, type) == 0;
-}
-
-static bool
-has_word(const DbuPlanNode *node, const char *key, const char *word)
-{
-	char	   *text = dbu_explain_text(node->fields, key);
-
-	return text != NULL && strcmp(text, word) == 0;
-}
-
 /*
  * Node types whose row counts are not an estimate's counterpart: they count
  * nothing (bitmaps of several indexes, writes), count rows again when they are
@@ -52,16 +38,16 @@ counts_rows(const DbuPlanNode *node)
 
 	for (int i = 0; i < lengthof(exempt); i++)
 	{
-		if (is_type(node, exempt[i]))
+		if (dbu_explain_is_type(node, exempt[i]))
 			return false;
 	}
-	if ((is_type(node, "CTE Scan") || is_type(node, "Subquery Scan")) &&
+	if ((dbu_explain_is_type(node, "CTE Scan") || dbu_explain_is_type(node, "Subquery Scan")) &&
 		dbu_explain_text(node->fields, "Filter") == NULL)
 		return false;
 	if (dbu_explain_text(node->fields, "Run Condition") != NULL)
 		return false;
 	/* a merge join reads its inner side again where keys repeat */
-	return !(node->parent != NULL && is_type(node->parent, "Merge Join") &&
+	return !(node->parent != NULL && dbu_explain_is_type(node->parent, "Merge Join") &&
 			 strcmp(node->relationship, "Inner") == 0);
 }
 
@@ -74,14 +60,14 @@ may_stop_early(const DbuPlanNode *node)
 	{
 		if (strcmp(child->relationship, "SubPlan") == 0 ||
 			strcmp(child->relationship, "InitPlan") == 0 ||
-			is_type(up, "Limit") || is_type(up, "Merge Join"))
+			dbu_explain_is_type(up, "Limit") || dbu_explain_is_type(up, "Merge Join"))
 			return true;
-		if (is_type(up, "Nested Loop") && strcmp(child->relationship, "Inner") == 0 &&
-			(has_word(up, "Join Type", "Semi") || has_word(up, "Join Type", "Anti") ||
+		if (dbu_explain_is_type(up, "Nested Loop") && strcmp(child->relationship, "Inner") == 0 &&
+			(dbu_explain_has_word(up, "Join Type", "Semi") || dbu_explain_has_word(up, "Join Type", "Anti") ||
 			 dbu_explain_flag(up->fields, "Inner Unique")))
 			return true;
 		/* with an empty hash table the other side is not read */
-		if (is_type(up, "Hash Join") && strcmp(child->relationship, "Outer") == 0)
+		if (dbu_explain_is_type(up, "Hash Join") && strcmp(child->relationship, "Outer") == 0)
 		{
 			const DbuPlanNode *inner = dbu_explain_child(up, "Inner");
 
@@ -89,8 +75,8 @@ may_stop_early(const DbuPlanNode *node)
 				return true;
 		}
 		/* these read all of their input before they give anything */
-		if (is_type(up, "Sort") || is_type(up, "Hash") ||
-			(is_type(up, "Aggregate") && !has_word(up, "Strategy", "Sorted")))
+		if (dbu_explain_is_type(up, "Sort") || dbu_explain_is_type(up, "Hash") ||
+			(dbu_explain_is_type(up, "Aggregate") && !dbu_explain_has_word(up, "Strategy", "Sorted")))
 			return false;
 	}
 	return false;
@@ -144,7 +130,7 @@ is_guessed(const DbuPlanNode *node)
 
 	for (int i = 0; i < lengthof(types); i++)
 	{
-		if (is_type(node, types[i]))
+		if (dbu_explain_is_type(node, types[i]))
 			return true;
 	}
 	return false;

@@ -29,20 +29,6 @@
 #define JOIN_REMOVED			0.9
 #define MIN_PAIRS				10000
 
-static bool
-is_type(const DbuPlanNode *node, const char *type)
-{
-	return strcmp(node->type, type) == 0;
-}
-
-static bool
-has_word(const DbuPlanNode *node, const char *key, const char *word)
-{
-	char	   *text = dbu_explain_text(node->fields, key);
-
-	return text != NULL && strcmp(text, word) == 0;
-}
-
 /* How often the inner side is executed; estimated if it was not. */
 static double
 inner_loops(const DbuAnalysis *analysis, const DbuPlanNode *outer, const DbuPlanNode *inner)
@@ -75,10 +61,10 @@ reads_anew(const DbuPlanNode *node)
 
 	for (int i = 0; i < lengthof(types); i++)
 	{
-		if (is_type(node, types[i]))
+		if (dbu_explain_is_type(node, types[i]))
 			return true;
 	}
-	return is_type(node, "Aggregate") && has_word(node, "Strategy", "Plain");
+	return dbu_explain_is_type(node, "Aggregate") && dbu_explain_has_word(node, "Strategy", "Plain");
 }
 
 /*
@@ -101,7 +87,7 @@ find_repeated(const DbuPlanNode *node, bool measured, double loops, Repeated *fo
 	}
 	if (loops < MIN_INNER_LOOPS)
 		return;
-	if (is_type(node, "Seq Scan") && (rows + removed) * loops >= MIN_INNER_ROWS_READ &&
+	if (dbu_explain_is_type(node, "Seq Scan") && (rows + removed) * loops >= MIN_INNER_ROWS_READ &&
 		(found->node == NULL ||
 		 (rows + removed) * loops > (found->rows + found->removed) * found->loops))
 		*found = (Repeated) {node, loops, rows, removed};
@@ -113,7 +99,7 @@ find_repeated(const DbuPlanNode *node, bool measured, double loops, Repeated *fo
 
 		if (strcmp(child->relationship, "InitPlan") != 0 &&
 			strcmp(child->relationship, "SubPlan") != 0 &&
-			!(is_type(node, "Nested Loop") && strcmp(child->relationship, "Inner") == 0))
+			!(dbu_explain_is_type(node, "Nested Loop") && strcmp(child->relationship, "Inner") == 0))
 			find_repeated(child, measured, loops, found);
 	}
 }
@@ -164,7 +150,7 @@ dbu_explain_rule_nested_loop(DbuAnalysis *analysis, const DbuPlanNode *node)
 	const char *advice;
 	DbuFinding *finding;
 
-	if (!is_type(node, "Nested Loop") || outer == NULL || inner == NULL)
+	if (!dbu_explain_is_type(node, "Nested Loop") || outer == NULL || inner == NULL)
 		return;
 	repeated.loops = inner_loops(analysis, outer, inner);
 	repeated.rows = measured ? inner->rows : inner->plan_rows;
@@ -175,7 +161,7 @@ dbu_explain_rule_nested_loop(DbuAnalysis *analysis, const DbuPlanNode *node)
 	 * Rows that are kept are compared again.  Without a condition, or if most
 	 * pairs are thrown away, another rule speaks of it.
 	 */
-	kept = is_type(inner, "Materialize") &&
+	kept = dbu_explain_is_type(inner, "Materialize") &&
 		dbu_explain_text(node->fields, "Join Filter") != NULL &&
 		!throws_away(node, &pairs, &share) &&
 		repeated.rows * repeated.loops >= MIN_INNER_ROWS_COMPARED;
@@ -299,8 +285,8 @@ dbu_explain_rule_cartesian_product(DbuAnalysis *analysis, const DbuPlanNode *nod
 	double		inner_rows;
 	DbuFinding *finding;
 
-	if (!is_type(node, "Nested Loop") || outer == NULL || inner == NULL ||
-		!has_word(node, "Join Type", "Inner") ||
+	if (!dbu_explain_is_type(node, "Nested Loop") || outer == NULL || inner == NULL ||
+		!dbu_explain_has_word(node, "Join Type", "Inner") ||
 		dbu_explain_text(node->fields, "Join Filter") != NULL ||
 		(measured && !(outer->executed && inner->executed)))
 		return;
@@ -341,7 +327,7 @@ dbu_explain_rule_subplan_per_row(DbuAnalysis *analysis, const DbuPlanNode *node)
 		return;
 	finding = dbu_explain_add_finding(analysis, node,
 									  node->loops >= MANY_INNER_LOOPS || most ? DBU_WARN : DBU_INFO,
-									  is_type(node, "Materialize") ?
+									  dbu_explain_is_type(node, "Materialize") ?
 									  "The result of the subquery is kept, and read through for each row as it cannot be hashed in work_mem. "
 									  "Raise work_mem for this statement, or write NOT IN as NOT EXISTS." :
 									  "The subquery is executed anew for each row. "

@@ -39,12 +39,6 @@
 #define MIN_PARTITIONS		8
 #define EMPTY_SHARE			0.75
 
-static bool
-is_type(const DbuPlanNode *node, const char *type)
-{
-	return strcmp(node->type, type) == 0;
-}
-
 /*
  * How many processes share the rows of a node that works in parallel, as the
  * planner counts: the leader helps less the more workers it serves.
@@ -114,7 +108,7 @@ scan_removal(const DbuAnalysis *analysis, const DbuPlanNode *node, double *rows_
 {
 	const DbuScanFact *fact = node->fact;
 
-	if (!is_type(node, "Seq Scan"))
+	if (!dbu_explain_is_type(node, "Seq Scan"))
 		return false;
 	*basis = "actual rows";
 	if (analysis->statement->measured)
@@ -145,7 +139,7 @@ dbu_explain_rule_wrapped_column(DbuAnalysis *analysis, const DbuPlanNode *node)
 
 	if (fact == NULL || fact->wrapped == NULL)
 		return;
-	if (is_type(node, "Seq Scan") ? !scan_removal(analysis, node, &rows_read, &share, &basis) :
+	if (dbu_explain_is_type(node, "Seq Scan") ? !scan_removal(analysis, node, &rows_read, &share, &basis) :
 		!measured_removal(node, &rows_read, &share))
 		return;
 	finding = judge_removal(analysis, node, rows_read, share, basis,
@@ -200,11 +194,11 @@ hands_on_in_order(const DbuPlanNode *node, const DbuPlanNode *child)
 
 	if (strcmp(child->relationship, "InitPlan") == 0 || strcmp(child->relationship, "SubPlan") == 0)
 		return false;
-	if (is_type(node, "Nested Loop"))
+	if (dbu_explain_is_type(node, "Nested Loop"))
 		return strcmp(child->relationship, "Inner") != 0;
 	for (int i = 0; i < lengthof(types); i++)
 	{
-		if (is_type(node, types[i]))
+		if (dbu_explain_is_type(node, types[i]))
 			return true;
 	}
 	return false;
@@ -223,14 +217,14 @@ walked_for_limit(const DbuPlanNode *node, double *rows_read)
 	char	   *found_by = dbu_explain_text(node->fields, "Index Cond");
 	double		share;
 
-	if (!is_type(node, "Index Scan") && !is_type(node, "Index Only Scan"))
+	if (!dbu_explain_is_type(node, "Index Scan") && !dbu_explain_is_type(node, "Index Only Scan"))
 		return false;
 	for (; up != NULL && hands_on_in_order(up, child); child = up, up = up->parent)
 	{
-		if (is_type(up, "Limit"))
+		if (dbu_explain_is_type(up, "Limit"))
 			break;
 	}
-	return up != NULL && is_type(up, "Limit") && hands_on_in_order(up, child) &&
+	return up != NULL && dbu_explain_is_type(up, "Limit") && hands_on_in_order(up, child) &&
 		dbu_explain_only_not_null(found_by) &&
 		measured_removal(node, rows_read, &share) && *rows_read >= MIN_ROWS_PASSED &&
 		*rows_read >= dbu_explain_node_rows(node) * PASSED_PER_ROW;
@@ -246,8 +240,8 @@ dbu_explain_rule_inefficient_index(DbuAnalysis *analysis, const DbuPlanNode *nod
 	/* which has a rule of its own */
 	if (walked_for_limit(node, &rows_read))
 		return;
-	if ((is_type(node, "Index Scan") || is_type(node, "Index Only Scan") ||
-		 is_type(node, "Bitmap Heap Scan")) &&
+	if ((dbu_explain_is_type(node, "Index Scan") || dbu_explain_is_type(node, "Index Only Scan") ||
+		 dbu_explain_is_type(node, "Bitmap Heap Scan")) &&
 		measured_removal(node, &rows_read, &share))
 		judge_removal(analysis, node, rows_read, share, "actual rows",
 					  "The index finds many rows that the filter throws away. "
@@ -282,7 +276,7 @@ dbu_explain_rule_heap_fetches(DbuAnalysis *analysis, const DbuPlanNode *node)
 	double		rows;
 	DbuFinding *finding;
 
-	if (!is_type(node, "Index Only Scan") || !node->executed ||
+	if (!dbu_explain_is_type(node, "Index Only Scan") || !node->executed ||
 		!dbu_explain_number(node->fields, "Heap Fetches", &fetches))
 		return;
 	rows = dbu_explain_node_rows(node);
@@ -306,7 +300,7 @@ dbu_explain_rule_large_offset(DbuAnalysis *analysis, const DbuPlanNode *node)
 	double		skipped;
 	DbuFinding *finding;
 
-	if (!is_type(node, "Limit") || !node->executed || child == NULL || !child->executed)
+	if (!dbu_explain_is_type(node, "Limit") || !node->executed || child == NULL || !child->executed)
 		return;
 	returned = dbu_explain_node_rows(node);
 	skipped = dbu_explain_node_rows(child) - returned;
@@ -395,7 +389,7 @@ dbu_explain_rule_partitions_not_pruned(DbuAnalysis *analysis, const DbuPlanNode 
 	DbuFinding *finding;
 	ListCell   *lc;
 
-	if (!is_type(node, "Append") && !is_type(node, "Merge Append"))
+	if (!dbu_explain_is_type(node, "Append") && !dbu_explain_is_type(node, "Merge Append"))
 		return;
 	scans = partition_scans(node);
 	foreach(lc, scans)
@@ -424,7 +418,7 @@ dbu_explain_rule_remote_filter(DbuAnalysis *analysis, const DbuPlanNode *node)
 	double		share;
 	DbuFinding *finding;
 
-	if (!is_type(node, "Foreign Scan") || !measured_removal(node, &rows_read, &share))
+	if (!dbu_explain_is_type(node, "Foreign Scan") || !measured_removal(node, &rows_read, &share))
 		return;
 	finding = judge_removal(analysis, node, rows_read, share, "actual rows",
 							"The other server sends rows that the filter throws away here. "

@@ -26,12 +26,6 @@
 
 #include "miscadmin.h"
 
-static bool
-is_type(const DbuPlanNode *node, const char *type)
-{
-	return strcmp(node->type, type) == 0;
-}
-
 /* Does a text hold the word, not as part of a longer number? */
 static bool
 text_mentions(const char *text, const char *word)
@@ -92,8 +86,8 @@ executions(const DbuPlanNode *child)
 {
 	const DbuPlanNode *parent = child->parent;
 
-	if (is_type(parent, "Nested Loop") && strcmp(child->relationship, "Inner") == 0 &&
-		!is_type(child, "Materialize") && !is_type(child, "Memoize"))
+	if (dbu_explain_is_type(parent, "Nested Loop") && strcmp(child->relationship, "Inner") == 0 &&
+		!dbu_explain_is_type(child, "Materialize") && !dbu_explain_is_type(child, "Memoize"))
 	{
 		const DbuPlanNode *outer = dbu_explain_child(parent, "Outer");
 
@@ -257,7 +251,7 @@ asked_below(const DbuPlanNode *node, List *words)
 static double
 take_from_askers(DbuPlanNode *node, const DbuPlanNode *initplan, List *words, double amount)
 {
-	bool		gather = is_type(node, "Gather") || is_type(node, "Gather Merge");
+	bool		gather = dbu_explain_is_type(node, "Gather") || dbu_explain_is_type(node, "Gather Merge");
 	ListCell   *lc;
 
 	check_stack_depth();
